@@ -1,0 +1,117 @@
+"""The promises between the rooms. A class keeps one by having its methods; nobody inherits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from torch import Tensor, nn
+
+from saccade.types import Batch, Field, Measure, Result, Scored
+
+Sampling = Literal["once", "balanced", "identities"]
+"""Each example once an epoch; classes equally often; P identities with K examples each."""
+
+
+@runtime_checkable
+class Source(Protocol):
+    """A place that holds pictures (folder, zip, array file, a user's dataset)."""
+
+    def load(self, key: str) -> bytes | np.ndarray:
+        """The raw bytes of an encoded file, or a decoded uint8 array (H, W) or (H, W, C).
+
+        Raises SaccadeError where the key cannot be read.
+        """
+        ...
+
+
+@runtime_checkable
+class Backbone(Protocol):
+    """A network seen as maps from fine to coarse; any task stands on any backbone.
+
+    channels, strides    of each map; strides as factors of the input's side
+    minimum_size         smallest side of the input that every stage can take, in pixels
+    """
+
+    channels: tuple[int, ...]
+    strides: tuple[int, ...]
+    minimum_size: int
+
+    def maps(self, inputs: Tensor) -> list[Tensor]:
+        """(N, C, *space) -> one map (N, channels[i], *space / strides[i]) per stage.
+
+        The last map is the one before the head's pooling.
+        """
+        ...
+
+    def embed(self, last: Tensor) -> Tensor:
+        """The last map -> (N, D), what the final linear layer sees."""
+        ...
+
+    def classify(self, last: Tensor) -> Tensor:
+        """The last map -> (N, num_classes) logits."""
+        ...
+
+    def auxiliary(self, maps: list[Tensor]) -> list[Tensor]:
+        """Logits of auxiliary heads, for losses only; empty where the paper has none."""
+        ...
+
+    def new_head(self, num_classes: int) -> None:
+        """Replace the final linear layer (and auxiliary heads) by freshly initialised ones."""
+        ...
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """classify(maps(inputs)[-1])"""
+        ...
+
+
+class Metric(Protocol):
+    """Accumulates scored batches; a fresh one for every evaluation."""
+
+    main: str
+    higher_is_better: bool
+
+    def update(self, scored: Scored, batch: Batch) -> None: ...
+
+    def compute(self) -> dict[str, Measure]:
+        """Every metric of the task by its contract name, `main` among them."""
+        ...
+
+
+class Task(Protocol):
+    """What a problem means: head, loss, decoding, metric. Knows neither network nor data set.
+
+    name       in the table of tasks
+    fields     the annotations it learns, class names included
+    sampling   how the loop should draw examples
+    """
+
+    name: str
+    fields: tuple[Field, ...]
+    sampling: Sampling
+
+    def build(self, backbone: Backbone) -> nn.Module:
+        """The trainable network: the backbone with this task's head."""
+        ...
+
+    def loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """Named parts, each (N,) per example, or a scalar where a part has no examples.
+
+        The loop weights, averages and sums them. Missing targets count as 0.
+        """
+        ...
+
+    def evaluate(self, model: nn.Module, batch: Batch) -> Scored:
+        """Results, losses, errors and embeddings in one pass."""
+        ...
+
+    def predict(self, model: nn.Module, batch: Batch) -> list[Result]:
+        """Results alone, in pixels of the original picture (through `batch.geometry`)."""
+        ...
+
+    def metric(self) -> Metric: ...
+
+    def decide(self, results: list[Any], targets: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Thresholds and the like chosen on dev, for `ModelCard.decision`; empty where none."""
+        ...
