@@ -40,7 +40,9 @@ def _check_probabilities(values: Tensor, where: str) -> None:
 
 
 def _check_boxes(boxes: Tensor, where: str) -> None:
-    _check(boxes.ndim == 2 and boxes.shape[1] == 4, f"{where}: shape {tuple(boxes.shape)}, not (M, 4)")
+    _check(
+        boxes.ndim == 2 and boxes.shape[1] == 4, f"{where}: shape {tuple(boxes.shape)}, not (M, 4)"
+    )
     _check(bool(torch.isfinite(boxes).all()), f"{where}: not finite")
     _check(bool((boxes[:, 2:] >= boxes[:, :2]).all()), f"{where}: not (x1, y1, x2, y2)")
 
@@ -147,7 +149,10 @@ class Batch:
     weights: Tensor | None = None
 
     def __post_init__(self) -> None:
-        _check(3 <= self.inputs.ndim <= 5, f"batch: inputs {tuple(self.inputs.shape)}, not (N, C, *space)")
+        _check(
+            3 <= self.inputs.ndim <= 5,
+            f"batch: inputs {tuple(self.inputs.shape)}, not (N, C, *space)",
+        )
         _check(self.indices.shape == self.inputs.shape[:1], "batch: one index per input expected")
 
     def __len__(self) -> int:
@@ -179,7 +184,9 @@ class Classification:
     probabilities: Tensor
 
     def __post_init__(self) -> None:
-        _check(self.probabilities.shape == (len(self.classes),), "classification: one number per class")
+        _check(
+            self.probabilities.shape == (len(self.classes),), "classification: one number per class"
+        )
 
     @property
     def index(self) -> int:
@@ -246,7 +253,9 @@ class Localization:
 
     def __post_init__(self) -> None:
         _check_boxes(self.box[None], "localization")
-        _check(self.probabilities.shape == (len(self.classes),), "localization: one number per class")
+        _check(
+            self.probabilities.shape == (len(self.classes),), "localization: one number per class"
+        )
 
     @property
     def label(self) -> str | None:
@@ -272,7 +281,10 @@ class Landmarks:
 
     def as_dict(self) -> dict[str, Any]:
         points = {name: _numbers(xy) for name, xy in zip(self.names, self.points, strict=True)}
-        return {"points": points, "scores": dict(zip(self.names, _numbers(self.scores), strict=True))}
+        return {
+            "points": points,
+            "scores": dict(zip(self.names, _numbers(self.scores), strict=True)),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -413,7 +425,9 @@ class Scored:
 
     def __post_init__(self) -> None:
         size = (len(self.results),)
-        _check(self.losses.shape == self.errors.shape == size, "scored: one loss and error per result")
+        _check(
+            self.losses.shape == self.errors.shape == size, "scored: one loss and error per result"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -455,7 +469,9 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         _check(min(self.height, self.width) > 0, "preprocessing: empty input")
-        _check(len(self.mean) == len(self.std) == self.channels, "preprocessing: one mean per channel")
+        _check(
+            len(self.mean) == len(self.std) == self.channels, "preprocessing: one mean per channel"
+        )
         _check(all(value > 0 for value in self.std), "preprocessing: std must be positive")
 
 

@@ -1,0 +1,1 @@
+"""Images to raw tensors: one paper, one file."""
