@@ -15,7 +15,7 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of real data sets beside the checkout; tests that need it skip where it is absent."""
+    """The folder of real data sets beside the checkout; tests skip where it is absent."""
     if not SHARED.is_dir():
         pytest.skip("real data sets are not beside this checkout (../shared/data)")
     return SHARED

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 class SaccadeError(Exception):
     """The user's input, data or machine is at fault; the message is all the user sees.
 
-    `message` says which file or field, what was found, what was expected and what to do. `name` is a
-    short kebab-case word that scripts can rely on, `files` lists the paths concerned.
+    `message` says which file or field, what was found, what was expected and what to do. `name`
+    is a short kebab-case word that scripts can rely on, `files` lists the paths concerned.
     """
 
     def __init__(self, message: str, *, name: str = "bad-input", files: Iterable[str] = ()) -> None:
@@ -20,7 +20,7 @@ class SaccadeError(Exception):
 
 
 class Stopped(SaccadeError):
-    """A signal asked the run to stop; its state is saved. `exit_code` is 130 (SIGINT) or 143 (SIGTERM)."""
+    """A signal asked the run to stop; its state is saved. exit_code: 130 SIGINT, 143 SIGTERM."""
 
     def __init__(self, message: str, *, exit_code: int) -> None:
         super().__init__(message, name="stopped")

@@ -1,7 +1,7 @@
 """What flows through saccade: frozen records, checked when made.
 
-Letters for shapes: N examples, C channels, K classes, M objects, P points, T target values, D embedding
-length, H height, W width; `*space` is one to three axes (W | H, W | D, H, W).
+Letters for shapes: N examples, C channels, K classes, M objects, P points, T target values,
+D embedding length, H height, W width; `*space` is one to three axes (W | H, W | D, H, W).
 Boxes are (x1, y1, x2, y2) in absolute pixels of the displayed picture (after EXIF rotation), with
 0 <= x1 < x2 <= width. Points are (x, y) in the same pixels. Records for results live on the CPU.
 """
@@ -58,8 +58,10 @@ class Field:
       label      class name                      -> name: (N,) int64, -1 missing
       labels     list of class names             -> name: (N, K) float32 of 0 and 1, NaN missing
       values     list of numbers or None         -> name: (N, T) float32, NaN missing
-      box        {"box": xyxy or None, "label"}  -> name: (N, 4), name + ".label": (N,) int64, -1 no object
-      boxes      [{"box": xyxy, "label"}, ...]   -> name: list of (M, 4), name + ".label": list of (M,)
+      box        {"box": xyxy or None, "label"}  -> name: (N, 4),
+                                                    name + ".label": (N,) int64, -1 no object
+      boxes      [{"box": xyxy, "label"}, ...]   -> name: list of (M, 4),
+                                                    name + ".label": list of (M,) int64
       points     [[x, y] or None, ...]           -> name: (N, P, 2), name + ".visible": (N, P) bool
       mask       path or array of class indices  -> name: (N, *space) int64, -1 ignored
       identity   name of a person or thing       -> name: (N,) int64, -1 unknown
@@ -80,7 +82,7 @@ class Field:
 class Example:
     """One picture and what is known of it.
 
-    key      unique within its data set, shown to the user: a path relative to the root, or "file#row"
+    key      unique within its data set, shown to the user: a path below the root, or "file#row"
     target   annotation by field name, in the form `Field` tells; absent or None = missing
     split    where the user's own files put it, else None
     group    examples of one group (a patient, a place, a film) never come to lie in two splits
@@ -98,8 +100,8 @@ class Example:
 class Notice:
     """Something to know about the data, found by a reader or the audit.
 
-    name is kebab-case ("hidden-folder", "broken-file", "duplicate-across-splits"), message one sentence
-    that says what was found and what to do, files the keys or paths concerned.
+    name is kebab-case ("hidden-folder", "broken-file", "duplicate-across-splits"), message one
+    sentence that says what was found and what to do, files the keys or paths concerned.
     """
 
     name: str
@@ -112,8 +114,8 @@ class Notice:
 class Geometry:
     """How network input pixels relate to the displayed pictures.
 
-    matrix  (N, 3, 3) float64: homogeneous (x, y, 1) in the picture -> (x, y, 1) in the network input,
-            both in pixels with the origin at the top left corner of the top left pixel
+    matrix  (N, 3, 3) float64: homogeneous (x, y, 1) in the picture -> (x, y, 1) in the network
+            input, both in pixels with the origin at the top left corner of the top left pixel
     size    (N, 2) int64: height, width of the displayed picture
     """
 
@@ -128,7 +130,8 @@ class Geometry:
         """Map (M, 2) points of network input `row` back to pixels of its picture."""
         back = torch.linalg.inv(self.matrix[row].double())
         mapped = points.double() @ back[:2, :2].T + back[:2, 2]
-        return mapped.to(points.dtype)
+        moved: Tensor = mapped.to(points.dtype)
+        return moved
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,7 +210,7 @@ class Classification:
 
 @dataclass(frozen=True, kw_only=True)
 class MultiLabel:
-    """Any number of classes at once. probabilities, thresholds: (K,) float32, each class on its own."""
+    """Any number of classes at once. probabilities, thresholds: (K,) float32, class by class."""
 
     classes: tuple[str, ...]
     probabilities: Tensor
@@ -244,7 +247,7 @@ class Values:
 
 @dataclass(frozen=True, kw_only=True)
 class Localization:
-    """At most one object. score: probability that there is one; box: (4,) xyxy; probabilities: (K,)."""
+    """At most one object. score: that there is one, 0..1; box: (4,) xyxy; probabilities: (K,)."""
 
     classes: tuple[str, ...]
     score: float
@@ -289,7 +292,7 @@ class Landmarks:
 
 @dataclass(frozen=True, kw_only=True)
 class Detections:
-    """Objects, best first. boxes: (M, 4) xyxy; scores: (M,) 0..1; labels: (M,) int64 into classes."""
+    """Objects, best first. boxes: (M, 4) xyxy; scores: (M,) 0..1; labels: (M,) int64."""
 
     classes: tuple[str, ...]
     boxes: Tensor
@@ -343,7 +346,7 @@ class Embedding:
 
 @dataclass(frozen=True, kw_only=True)
 class Match:
-    """Who is it? name is None when nobody in the gallery is within `threshold` (cosine distance 0..2)."""
+    """Who is it? name None: nobody in the gallery is within `threshold` (cosine distance 0..2)."""
 
     name: str | None
     distance: float
@@ -515,10 +518,11 @@ class ModelCard:
             Field(name=item["name"], kind=item["kind"], classes=tuple(item["classes"]))
             for item in values["fields"]
         )
-        lists = {"mean", "std", "background"}
-        card["preprocessing"] = Preprocessing(
-            **{k: tuple(v) if k in lists else v for k, v in values["preprocessing"].items()}
-        )
+        preprocessing: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values["preprocessing"].items()
+        }
+        card["preprocessing"] = Preprocessing(**preprocessing)
         return cls(**card)
 
 
