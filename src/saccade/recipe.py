@@ -1,0 +1,218 @@
+"""The recipe: one frozen, typed object that says everything about a training, printed complete.
+
+None means "decided from the data and the machine before the first step"; `experiment.train` fills
+every None and writes the result to args.yaml.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field as Limited
+
+from saccade.errors import SaccadeError
+
+
+class Part(BaseModel):
+    """A section of the recipe: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Share = Limited(default=None, ge=0, lt=1)
+
+
+class DataRecipe(Part):
+    """Which examples, and how pictures become input."""
+
+    imgsz: int | tuple[int, int] | None = None
+    """Side, or height and width, of the network input in pixels."""
+    channels: Literal[1, 3] | None = None
+    fit: Literal["crop", "pad", "stretch"] | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    dev: float | None = Share
+    test: float | None = Share
+    """Shares of all examples; None = by the amount of data."""
+    fraction: float = Limited(default=1.0, gt=0, le=1)
+    """Share of the training part that is used."""
+    sampling: Literal["once", "balanced"] = "once"
+    class_weights: Literal["none", "balanced"] = "none"
+    allow_dropped: float = Limited(default=0.01, ge=0, le=1)
+    """Share of unreadable pictures beyond which training stops."""
+    background: tuple[int, int, int] = (255, 255, 255)
+    """RGB that transparent pixels are laid on."""
+    max_pixels: int = 50_000_000
+    workers: int | None = Limited(default=None, ge=0)
+
+
+class AugmentRecipe(Part):
+    """Random changes of each training picture; see `data.augment.Augment` for units."""
+
+    mirror: float | None = None
+    flip: float | None = None
+    shift: float | None = None
+    scale: tuple[float, float] | None = None
+    rotate: float | None = None
+    shear: float | None = None
+    warp: float | None = None
+    brightness: float | None = None
+    contrast: float | None = None
+    saturation: float | None = None
+    color: float | None = None
+    lighting: float | None = None
+    erase: float | None = None
+    alternate: bool | None = None
+
+
+class ModelRecipe(Part):
+    """The network. name: one of `saccade models`; weights: a file or a run to start from."""
+
+    name: str | None = None
+    weights: str | None = None
+    freeze: str | None = None
+    norm: str = "batch"
+    act: str | None = None
+    init: str | None = None
+    dropout: float | None = Limited(default=None, ge=0, lt=1)
+    stem: Literal["small", "standard"] | None = None
+
+
+class OptimizerRecipe(Part):
+    """How weights move. See `training.optim` and `training.schedule` for the names."""
+
+    name: str | None = None
+    lr0: float | None = Limited(default=None, gt=0)
+    momentum: float | None = Limited(default=None, ge=0, lt=1)
+    beta2: float = Limited(default=0.99, ge=0, lt=1)
+    weight_decay: float | None = Limited(default=None, ge=0)
+    schedule: str | None = None
+    warmup: float | None = Limited(default=None, ge=0, lt=1)
+    """Share of all updates in which the rate rises to lr0."""
+    clip: float = Limited(default=0.0, ge=0)
+    """Largest gradient norm, 0 = no limit."""
+
+
+class TaskRecipe(Part):
+    """Options of the task's loss and head."""
+
+    label_smoothing: float | None = Limited(default=None, ge=0, lt=1)
+    binary: Literal["sigmoid", "softmax"] = "softmax"
+    loss: str | None = None
+
+
+class TrainRecipe(Part):
+    """How long, how much at once, on what."""
+
+    epochs: int | None = Limited(default=None, ge=1)
+    batch: int | None = Limited(default=None, ge=1)
+    patience: int | None = Limited(default=None, ge=0)
+    """Epochs without a better dev score before training stops; 0 = never."""
+    seed: int = Limited(default=0, ge=0, lt=2**31)
+    device: str | None = None
+    precision: Literal["bf16", "fp16", "fp32"] | None = None
+    channels_last: bool | None = None
+    threads: int | None = None
+
+
+class Recipe(Part):
+    """Everything about a training. `task` None = inferred from the data."""
+
+    task: str | None = None
+    data: DataRecipe = DataRecipe()
+    augment: AugmentRecipe = AugmentRecipe()
+    model: ModelRecipe = ModelRecipe()
+    optimizer: OptimizerRecipe = OptimizerRecipe()
+    loss: TaskRecipe = TaskRecipe()
+    train: TrainRecipe = TrainRecipe()
+
+    def as_dict(self) -> dict[str, Any]:
+        return self.model_dump(mode="json")
+
+
+KEYS = {
+    "task": "task",
+    "model": "model.name",
+    "weights": "model.weights",
+    "freeze": "model.freeze",
+    "dropout": "model.dropout",
+    "imgsz": "data.imgsz",
+    "fraction": "data.fraction",
+    "workers": "data.workers",
+    "epochs": "train.epochs",
+    "batch": "train.batch",
+    "patience": "train.patience",
+    "seed": "train.seed",
+    "device": "train.device",
+    "lr0": "optimizer.lr0",
+    "optimizer": "optimizer.name",
+    "weight_decay": "optimizer.weight_decay",
+}
+"""The keys known from the field, and where they stand in the recipe."""
+
+
+def make_recipe(settings: Mapping[str, Any], start: Recipe | None = None) -> Recipe:
+    """A recipe from settings by known key ("lr0") or full path ("optimizer.lr0").
+
+    `start` is the recipe they change. Raises SaccadeError for an unknown key or a bad value.
+    """
+    values = (start or Recipe()).as_dict()
+    for key, value in settings.items():
+        _put(values, KEYS.get(key, key), value)
+    return from_dict(values)
+
+
+def from_dict(values: Mapping[str, Any]) -> Recipe:
+    """A recipe from nested values, as in args.yaml."""
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise SaccadeError(
+            f"{where}: {first['msg']}, found {first.get('input')!r}.", name="bad-setting"
+        ) from error
+
+
+def read_recipe(path: Path) -> Recipe:
+    """A recipe file (YAML, the form of args.yaml)."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SaccadeError(
+            f"{path}: cannot be read as YAML ({error}).", name="bad-recipe"
+        ) from error
+    return from_dict({key: value for key, value in (values or {}).items() if key != "run"})
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """ "a.b=c" of --set, with c read as YAML (numbers, lists, true, null)."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise SaccadeError(f"--set {text}: expected KEY=VALUE, for example --set data.test=0.2.")
+    try:
+        return key.strip(), yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise SaccadeError(f"--set {text}: {value!r} is not a value.") from error
+
+
+def all_keys() -> list[str]:
+    """Every full path of the recipe, in order."""
+    paths: list[str] = []
+    for name, value in Recipe().as_dict().items():
+        paths += [f"{name}.{key}" for key in value] if isinstance(value, dict) else [name]
+    return paths
+
+
+def _put(values: dict[str, Any], path: str, value: Any) -> None:
+    if path not in all_keys():
+        near = difflib.get_close_matches(path, [*all_keys(), *KEYS], n=1, cutoff=0.5)
+        hint = f" Did you mean {near[0]}?" if near else f" Known: {', '.join(all_keys())}."
+        raise SaccadeError(f"{path}: not a setting.{hint}", name="unknown-setting")
+    section, _, key = path.rpartition(".")
+    (values[section] if section else values)[key] = value

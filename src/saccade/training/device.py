@@ -1,0 +1,97 @@
+"""Which hardware, and what it is good at: decided before the first step, from its flags."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from saccade.errors import SaccadeError
+
+Precision = Literal["bf16", "fp16", "fp32"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hardware:
+    """Where and how numbers are computed; written into the run, since bits depend on it.
+
+    precision      of convolutions and matrix products under autocast; weights stay float32
+    channels_last  memory order N, H, W, C, which convolution kernels prefer
+    """
+
+    device: str
+    name: str
+    precision: Precision
+    channels_last: bool
+    threads: int
+
+    def autocast(self) -> contextlib.AbstractContextManager[object]:
+        """Half precision where it was decided, else nothing."""
+        if self.precision == "fp32":
+            return contextlib.nullcontext()
+        kind = torch.bfloat16 if self.precision == "bf16" else torch.float16
+        return torch.autocast(torch.device(self.device).type, dtype=kind)
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        return torch.channels_last if self.channels_last else torch.contiguous_format
+
+
+def choose(device: str | None = None, precision: Precision | None = None) -> Hardware:
+    """The best device there is, or the one asked for ("cpu", "cuda", "0", "cuda:1", "mps").
+
+    Raises SaccadeError where the device asked for does not exist.
+    """
+    place = _device(device)
+    kind = place.split(":")[0]
+    if kind == "cuda":
+        name = torch.cuda.get_device_name(place)
+        best: Precision = "bf16" if torch.cuda.is_bf16_supported(False) else "fp32"
+    elif kind == "mps":
+        name, best = "Apple GPU", "fp32"
+    else:
+        name, best = "CPU", "bf16" if _cpu_has_bf16() else "fp32"
+    return Hardware(
+        device=place,
+        name=name,
+        precision=precision or best,
+        channels_last=kind != "mps",
+        threads=torch.get_num_threads(),
+    )
+
+
+def _device(asked: str | None) -> str:
+    if asked is None or asked == "auto":
+        if torch.cuda.is_available():
+            return "cuda:0"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    place = f"cuda:{asked}" if asked.isdigit() else asked
+    there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": torch.backends.mps.is_available()}
+    kind, _, number = place.partition(":")
+    if kind not in there or (number and not number.isdigit()):
+        raise SaccadeError(
+            f"--device {asked}: expected cpu, cuda, cuda:N, N or mps.", name="unknown-device"
+        )
+    if int(number or 0) >= int(there[kind]):
+        raise SaccadeError(
+            f"--device {asked}: this machine has {int(there[kind])} such devices. "
+            "Leave --device out to use the best there is.",
+            name="unknown-device",
+        )
+    return "cuda:0" if place == "cuda" else place
+
+
+def _cpu_has_bf16() -> bool:
+    """True where bfloat16 products run in hardware (AVX-512 BF16, AMX, ARM BF16).
+
+    Elsewhere oneDNN emulates them, slower than float32.
+    """
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    if capabilities:
+        return any(capabilities.get(flag) for flag in ("avx512_bf16", "amx_bf16", "bf16"))
+    return any(
+        bool(getattr(torch.cpu, name, bool)())
+        for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    )

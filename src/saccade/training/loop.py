@@ -1,0 +1,115 @@
+"""The loop: plain functions that know nothing of pictures, boxes or classes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from saccade.errors import SaccadeError
+from saccade.protocols import Metric, Task
+from saccade.training.device import Hardware
+from saccade.training.optim import set_rate
+from saccade.types import Batch, Measure, Scored
+
+
+class BatchSource(Protocol):
+    """What the loop asks of data: batches of an epoch, from a given step on, and their number."""
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]: ...
+
+    def __len__(self) -> int: ...
+
+
+def train_epoch(
+    model: nn.Module,
+    task: Task,
+    batches: Iterator[Batch],
+    optimizer: Optimizer,
+    *,
+    hardware: Hardware,
+    first_step: int,
+    rate: Callable[[int], float],
+    seed: int,
+    clip: float,
+    losses: Tensor,
+    after_step: Callable[[int], None],
+) -> None:
+    """One pass over `batches`, which begin at update `first_step` of the whole training.
+
+    rate        update -> learning rate
+    clip        largest gradient norm, 0 = no limit
+    losses      (examples,) float32 on the CPU: filled with each example's loss before its update
+    after_step  called with the number of updates done; may raise to stop
+
+    Raises NonFiniteLoss before the update that would spoil the weights.
+    """
+    model.train()
+    for step, batch in enumerate(batches, first_step):
+        # dropout and the like depend on the step alone, so a resumed run repeats them
+        torch.manual_seed((seed << 32) + step)
+        set_rate(optimizer, rate(step))
+        with hardware.autocast():
+            parts = task.loss(model, batch)
+        each = sum_parts(parts, len(batch))  # (N,)
+        loss = weighted_mean(each, batch.weights)
+        if not math.isfinite(loss.item()):
+            raise NonFiniteLoss(step, batch, each)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if clip > 0:
+            nn.utils.clip_grad_norm_(model.parameters(), clip)
+        optimizer.step()
+        losses[batch.indices.cpu()] = each.detach().float().cpu()
+        after_step(step + 1)
+
+
+@torch.inference_mode()
+def evaluate(
+    model: nn.Module,
+    task: Task,
+    batches: Iterator[Batch],
+    *,
+    hardware: Hardware,
+    each: Callable[[Scored, Batch], None] | None = None,
+) -> tuple[dict[str, Measure], Metric, float]:
+    """Measures, the metric that made them, and the mean loss, in eval mode without augmentation.
+
+    `each` sees every scored batch, to keep predictions.
+    """
+    model.eval()
+    metric = task.metric()
+    total, count = 0.0, 0
+    for batch in batches:
+        with hardware.autocast():
+            scored = task.evaluate(model, batch)
+        metric.update(scored, batch)
+        known = scored.losses[torch.isfinite(scored.losses)]
+        total, count = total + float(known.double().sum()), count + len(known)
+        if each is not None:
+            each(scored, batch)
+    return metric.compute(), metric, total / max(count, 1)
+
+
+def sum_parts(parts: Mapping[str, Tensor], size: int) -> Tensor:
+    """Named loss parts, (N,) or scalar, to one loss per example (N,)."""
+    return torch.stack([part.float().expand(size) for part in parts.values()]).sum(0)
+
+
+def weighted_mean(losses: Tensor, weights: Tensor | None) -> Tensor:
+    """The batch's loss; weights as in `Batch.weights`."""
+    return losses.mean() if weights is None else (losses * weights).sum() / weights.sum()
+
+
+class NonFiniteLoss(SaccadeError):
+    """The loss became NaN or infinite. step: the update; batch: its examples; rows: those at fault."""
+
+    def __init__(self, step: int, batch: Batch, losses: Tensor) -> None:
+        super().__init__(f"the loss is not finite at step {step}", name="non-finite-loss")
+        self.step = step
+        self.batch = batch
+        self.rows = [row for row, loss in enumerate(losses.tolist()) if not math.isfinite(loss)]
