@@ -191,7 +191,7 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
-    """ "a.b=c" of --set, with c read as YAML (numbers, lists, true, null)."""
+    """The key and value of `--set a.b=c`; c is read as YAML (numbers, lists, true, null)."""
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise SaccadeError(f"--set {text}: expected KEY=VALUE, for example --set data.test=0.2.")

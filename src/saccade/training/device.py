@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -88,7 +89,8 @@ def _cpu_has_bf16() -> bool:
 
     Elsewhere oneDNN emulates them, slower than float32.
     """
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    # torch 2.11 and 2.12 lack the public call and have only the private ones below
+    capabilities: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     if capabilities:
         return any(capabilities.get(flag) for flag in ("avx512_bf16", "amx_bf16", "bf16"))
     return any(

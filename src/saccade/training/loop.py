@@ -106,7 +106,7 @@ def weighted_mean(losses: Tensor, weights: Tensor | None) -> Tensor:
 
 
 class NonFiniteLoss(SaccadeError):
-    """The loss became NaN or infinite. step: the update; batch: its examples; rows: those at fault."""
+    """The loss is NaN or infinite. step: the update; batch: its examples; rows: those at fault."""
 
     def __init__(self, step: int, batch: Batch, losses: Tensor) -> None:
         super().__init__(f"the loss is not finite at step {step}", name="non-finite-loss")
