@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 
 
@@ -25,3 +26,13 @@ class Stopped(SaccadeError):
     def __init__(self, message: str, *, exit_code: int) -> None:
         super().__init__(message, name="stopped")
         self.exit_code = exit_code
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> SaccadeError:
+    """An error for a name that is not in a table: the near names, else all of them."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name.lower(), known, n=5, cutoff=0.5)
+    hint = f"near names: {', '.join(near)}" if near else f"known: {', '.join(known)}"
+    return SaccadeError(
+        f"there is no {kind} {name!r}; {hint}", name=f"unknown-{kind.replace(' ', '-')}"
+    )

@@ -1,0 +1,112 @@
+"""Every network by name: one literal table, and `create`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import NamedTuple
+
+from torch import nn
+
+from saccade.errors import SaccadeError, unknown_name
+from saccade.models import airbench, cifar_resnet, convnet, lenet, resnet
+from saccade.ops.init import initialise
+from saccade.protocols import Backbone
+
+
+class Entry(NamedTuple):
+    """Who builds the network, and the input (C, H, W) and classes of its paper."""
+
+    build: Callable[..., Backbone]
+    input: tuple[int, int, int]
+    num_classes: int
+
+
+MODELS: dict[str, Entry] = {
+    "lenet5": Entry(lenet.build, (1, 32, 32), 10),
+    "lenet5_modern": Entry(lenet.build, (1, 28, 28), 10),
+    "convnet": Entry(convnet.build, (3, 32, 32), 10),
+    "airbench": Entry(airbench.build, (3, 32, 32), 10),
+    "airbench_small": Entry(airbench.build, (3, 32, 32), 10),
+    "resnet18": Entry(resnet.build, (3, 224, 224), 1000),
+    "resnet34": Entry(resnet.build, (3, 224, 224), 1000),
+    "resnet50": Entry(resnet.build, (3, 224, 224), 1000),
+    "resnet101": Entry(resnet.build, (3, 224, 224), 1000),
+    "resnet152": Entry(resnet.build, (3, 224, 224), 1000),
+    "plain18": Entry(resnet.build, (3, 224, 224), 1000),
+    "plain34": Entry(resnet.build, (3, 224, 224), 1000),
+    "resnet20": Entry(cifar_resnet.build, (3, 32, 32), 10),
+    "resnet32": Entry(cifar_resnet.build, (3, 32, 32), 10),
+    "resnet44": Entry(cifar_resnet.build, (3, 32, 32), 10),
+    "resnet56": Entry(cifar_resnet.build, (3, 32, 32), 10),
+    "resnet110": Entry(cifar_resnet.build, (3, 32, 32), 10),
+    "resnet1202": Entry(cifar_resnet.build, (3, 32, 32), 10),
+    "plain20": Entry(cifar_resnet.build, (3, 32, 32), 10),
+    "plain32": Entry(cifar_resnet.build, (3, 32, 32), 10),
+    "plain44": Entry(cifar_resnet.build, (3, 32, 32), 10),
+    "plain56": Entry(cifar_resnet.build, (3, 32, 32), 10),
+    "plain110": Entry(cifar_resnet.build, (3, 32, 32), 10),
+}
+
+INPUT: dict[str, tuple[int, int, int]] = {name: entry.input for name, entry in MODELS.items()}
+"""(C, H, W) of the paper."""
+
+
+def names() -> list[str]:
+    """Every name of the catalogue, in its order."""
+    return list(MODELS)
+
+
+def create(
+    name: str,
+    *,
+    num_classes: int | None = None,
+    in_channels: int | None = None,
+    norm: str | None = None,
+    act: str | None = None,
+    init: str | None = None,
+    dropout: float | None = None,
+    stem: str | None = None,
+    auxiliary: bool | None = None,
+) -> Backbone:
+    """Build a network of the catalogue with fresh weights; None is the paper's own choice.
+
+    norm       batch, group, layer, instance, local, none
+    act        relu, gelu, silu, tanh ... (`saccade.layers.ACTS`)
+    init       zeros, normal, lecun, he, xavier, orthogonal, dirac
+    dropout    probability before the final layer, or where the paper has it
+    stem       "large" as published, "small" keeps the resolution of small pictures
+    auxiliary  the extra heads of GoogLeNet and Inception v3
+
+    Raises SaccadeError for an unknown name, and for an option that the network does not have.
+    """
+    if name not in MODELS:
+        raise unknown_name("model", name, MODELS)
+    entry = MODELS[name]
+    options = {
+        "num_classes": entry.num_classes if num_classes is None else num_classes,
+        "in_channels": entry.input[0] if in_channels is None else in_channels,
+        "norm": norm,
+        "act": act,
+        "dropout": dropout,
+        "stem": stem,
+        "auxiliary": auxiliary,
+    }
+    given = {key: value for key, value in options.items() if value is not None}
+    possible = inspect.signature(entry.build).parameters
+    for key in given:
+        if key not in possible:
+            having = [other for other, its in MODELS.items() if _takes(its, key)]
+            raise SaccadeError(
+                f"{name} has no option {key!r}; networks that have it: {', '.join(having)}",
+                name="unknown-option",
+            )
+    model = entry.build(name, **given)
+    if init is not None:
+        assert isinstance(model, nn.Module)
+        initialise(model, init)
+    return model
+
+
+def _takes(entry: Entry, option: str) -> bool:
+    return option in inspect.signature(entry.build).parameters

@@ -1,0 +1,98 @@
+"""Reads inner layers: the only place with hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from saccade.errors import unknown_name
+
+
+class Tap:
+    """Keeps what named layers put out while the block runs, and on request its gradient.
+
+        with Tap(model, ["layer1", "layer4.0.conv2"], gradients=True) as tap:
+            model(inputs).sum().backward()
+        tap.outputs["layer1"]       # (N, C, H, W), part of the graph
+        tap.gradients["layer1"]     # same shape, after backward
+
+    A layer that runs several times keeps its last output. Nothing stays on the model afterwards.
+    """
+
+    def __init__(self, model: nn.Module, names: Iterable[str], *, gradients: bool = False) -> None:
+        self.outputs: dict[str, Tensor] = {}
+        self.gradients: dict[str, Tensor] = {}
+        self._with_gradients = gradients
+        self._handles: list[RemovableHandle] = []
+        modules = dict(model.named_modules())
+        self._modules: dict[str, nn.Module] = {}
+        for name in names:
+            if name not in modules:
+                raise unknown_name("layer", name, filter(None, modules))
+            self._modules[name] = modules[name]
+
+    def __enter__(self) -> Tap:
+        for name, module in self._modules.items():
+            self._handles.append(module.register_forward_hook(self._keeper(name)))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+
+    def _keeper(self, name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def keep(module: nn.Module, inputs: Any, output: Any) -> None:
+            if not isinstance(output, Tensor):
+                return
+            self.outputs[name] = output
+            if self._with_gradients and output.requires_grad:
+                register: Callable[..., Any] = output.register_hook
+                register(lambda gradient: self.gradients.__setitem__(name, gradient))
+
+        return keep
+
+
+def layer_names(model: nn.Module, kinds: tuple[type[nn.Module], ...]) -> list[str]:
+    """Names of the model's layers of these kinds, in the order of definition."""
+    return [name for name, module in model.named_modules() if isinstance(module, kinds)]
+
+
+@torch.no_grad()
+def first_non_finite(model: nn.Module, inputs: Tensor) -> str | None:
+    """The first layer, in order of running, whose output is not finite; None where all are.
+
+    Runs the model once on (N, C, *space) in its present mode; "inputs" where the pictures
+    themselves are not finite. Running statistics of norms may move, so call it when training has stopped.
+    """
+    if not bool(torch.isfinite(inputs).all()):
+        return "inputs"
+    found: list[str] = []
+    handles: list[RemovableHandle] = []
+
+    def looker(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def look(module: nn.Module, inputs: Any, output: Any) -> None:
+            if not found and isinstance(output, Tensor) and not torch.isfinite(output).all():
+                found.append(name)
+
+        return look
+
+    for name, module in model.named_modules():
+        if not list(module.children()):
+            handles.append(module.register_forward_hook(looker(name)))
+    try:
+        model(inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found[0] if found else None
