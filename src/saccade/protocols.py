@@ -66,6 +66,15 @@ class Backbone(Protocol):
         ...
 
 
+@runtime_checkable
+class Whitens(Protocol):
+    """A backbone whose first layer is set from the data before training."""
+
+    def whiten(self, inputs: Tensor) -> None:
+        """Take in (N, C, *space) normalised pictures."""
+        ...
+
+
 class Metric(Protocol):
     """Accumulates scored batches; a fresh one for every evaluation."""
 
@@ -78,6 +87,10 @@ class Metric(Protocol):
         """Every metric of the task by its contract name, `main` among them."""
         ...
 
+    def details(self) -> dict[str, Any]:
+        """What the report draws besides: confusion matrix, numbers per class; JSON values."""
+        ...
+
 
 class Task(Protocol):
     """What a problem means: head, loss, decoding, metric. Knows neither network nor data set.
@@ -87,9 +100,22 @@ class Task(Protocol):
     sampling   how the loop should draw examples
     """
 
-    name: str
-    fields: tuple[Field, ...]
-    sampling: Sampling
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def fields(self) -> tuple[Field, ...]: ...
+
+    @property
+    def sampling(self) -> Sampling: ...
+
+    def fit(self, targets: Mapping[str, Any]) -> Task:
+        """The task with what it takes from the training targets (class weights, mean and std)."""
+        ...
+
+    def arguments(self) -> dict[str, Any]:
+        """The options it was built with, for `ModelCard.task_arguments`."""
+        ...
 
     def build(self, backbone: Backbone) -> nn.Module:
         """The trainable network: the backbone with this task's head."""
@@ -111,6 +137,14 @@ class Task(Protocol):
         ...
 
     def metric(self) -> Metric: ...
+
+    def fit(self, targets: Mapping[str, Any]) -> Task:
+        """The task with what it takes from the training targets (means, class weights)."""
+        ...
+
+    def arguments(self) -> dict[str, Any]:
+        """The options that rebuild it, for `ModelCard.task_arguments`."""
+        ...
 
     def decide(self, results: list[Any], targets: Mapping[str, Any]) -> Mapping[str, Any]:
         """Thresholds and the like chosen on dev, for `ModelCard.decision`; empty where none."""

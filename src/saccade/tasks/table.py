@@ -1,0 +1,49 @@
+"""The table of tasks: names to what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from saccade.errors import SaccadeError
+from saccade.protocols import Task
+from saccade.tasks import heads
+from saccade.tasks.classification import ClassificationTask
+from saccade.tasks.multilabel import MultiLabelTask
+from saccade.tasks.multitask import MultiTask
+from saccade.tasks.regression import RegressionTask
+from saccade.types import Field, ModelCard
+
+TASKS: dict[str, type[Any]] = {
+    "classification": ClassificationTask,
+    "multilabel": MultiLabelTask,
+    "regression": RegressionTask,
+    "multitask": MultiTask,
+}
+
+
+def create(name: str, fields: Iterable[Field], **options: Any) -> Task:
+    """The task of that name for the fields it can learn; other fields are passed over.
+
+    Raises SaccadeError for an unknown name or option, or where no field fits.
+    """
+    task: Task = heads.make(_find(name), tuple(fields), options)
+    return task
+
+
+def options(name: str) -> tuple[str, ...]:
+    """Names of the options that `create` takes for this task."""
+    return heads.option_names(_find(name))
+
+
+def from_card(card: ModelCard) -> Task:
+    """The task a model was trained for, with the thresholds chosen on dev."""
+    return create(card.task, card.fields, **{**card.task_arguments, **card.decision})
+
+
+def _find(name: str) -> type[Any]:
+    if name not in TASKS:
+        raise SaccadeError(
+            f"unknown task {name!r}; the tasks are: {', '.join(TASKS)}", name="unknown-task"
+        )
+    return TASKS[name]
