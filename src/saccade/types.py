@@ -460,6 +460,7 @@ class Preprocessing:
                    filled with mean; stretch: both sides scaled
     mean, std      per channel, on the 0..1 scale: input = (pixel / 255 - mean) / std
     background     RGB 0..255 that transparent pixels are laid on
+    margin         crop only: the shorter side is scaled to margin times the input before the cut
     """
 
     height: int
@@ -469,6 +470,7 @@ class Preprocessing:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     background: tuple[int, int, int] = (255, 255, 255)
+    margin: float = 1.0
 
     def __post_init__(self) -> None:
         _check(min(self.height, self.width) > 0, "preprocessing: empty input")
@@ -476,6 +478,8 @@ class Preprocessing:
             len(self.mean) == len(self.std) == self.channels, "preprocessing: one mean per channel"
         )
         _check(all(value > 0 for value in self.std), "preprocessing: std must be positive")
+        _check(1 <= self.margin <= 4, f"preprocessing: margin {self.margin}, expected 1..4")
+        _check(self.margin == 1 or self.fit == "crop", "preprocessing: a margin goes with crop")
 
 
 @dataclass(frozen=True, kw_only=True)
