@@ -177,5 +177,9 @@ def make(task: type[Any], fields: tuple[Field, ...], options: Mapping[str, Any])
 
 
 def option_values(task: Any) -> dict[str, Any]:
-    """The options a task was built with, as they travel in `ModelCard.task_arguments`."""
-    return {name: getattr(task, name) for name in option_names(type(task))}
+    """The options a task was built with, as they travel in `ModelCard.task_arguments`.
+
+    Without thresholds: those travel in `ModelCard.decision`.
+    """
+    names = option_names(type(task))
+    return {name: getattr(task, name) for name in names if name != "thresholds"}

@@ -27,8 +27,8 @@ class MultiLabelTask:
     class_weights    factor of the loss of each class's positives (K numbers), "balanced"
                      (negatives per positive, at most 100; set by `fit`), or None
     criterion        "cross-entropy", or "focal" with its `gamma`: easy answers count less
-    thresholds       (K numbers) from which probability on a class is named; None = 0.5. See
-                     `decide`.
+    thresholds       (K numbers) from which probability on a class is named; None = 0.5
+                     until `decide` has chosen
 
     Losses are means over an example's known labels; those of `evaluate` without smoothing, weights
     or gamma. The error of an example is the share of its known labels that are wrong at the
@@ -100,7 +100,12 @@ class MultiLabelTask:
         return MultiLabelMetric(self.field_name, self.classes)
 
     def decide(self, results: list[Any], targets: Mapping[str, Any]) -> Mapping[str, Any]:
-        """{"thresholds": one per class} with the highest F1; 0.5 with under five positives."""
+        """{"thresholds": one per class} with the highest F1; 0.5 with under five positives.
+
+        Thresholds that were given as an option stay as they are.
+        """
+        if self.thresholds is not None:
+            return {"thresholds": self.thresholds}
         if not results:
             return {}
         probabilities = torch.stack([result.probabilities for result in results]).numpy()

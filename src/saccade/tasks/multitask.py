@@ -28,9 +28,10 @@ HEADS: dict[FieldKind, type[heads.Head]] = {
 class MultiTask:
     """One head for each field of kind "label", "labels" or "values".
 
-    options  by field name: options of that field's own task (`ClassificationTask`,
-             `MultiLabelTask`, `RegressionTask`), thresholds, mean and std included
-    weights  by field name: factor of that head's loss, 1 where not named
+    options     by field name: options of that field's own task (`ClassificationTask`,
+                `MultiLabelTask`, `RegressionTask`)
+    thresholds  by name of a field of kind "labels": one number per class, chosen by `decide`
+    weights     by field name: factor of that head's loss, 1 where not named
 
     The network ends in one linear layer with the outputs of all heads side by side, which is one
     linear layer per head on the same embedding. An example without a target for a head adds nothing
@@ -40,6 +41,7 @@ class MultiTask:
 
     fields: tuple[Field, ...]
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    thresholds: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     weights: Mapping[str, float] = field(default_factory=dict)
     sampling: Sampling = "once"
     name: str = field(default="multitask", init=False)
@@ -48,11 +50,10 @@ class MultiTask:
         chosen = heads.choose_fields(self.fields, tuple(HEADS), self.name)
         object.__setattr__(self, "fields", chosen)
         names = [item.name for item in chosen]
-        unknown = sorted((set(self.options) | set(self.weights)) - set(names))
+        unknown = sorted({*self.options, *self.thresholds, *self.weights} - set(names))
         heads.check_option(
             not unknown,
-            f"options or weights for unknown fields {', '.join(unknown)}; there are "
-            f"{', '.join(names)}",
+            f"options for unknown fields {', '.join(unknown)}; there are {', '.join(names)}",
         )
         object.__setattr__(self, "options", {key: dict(item) for key, item in self.options.items()})
         assert self.tasks  # an option that a head refuses is told now, not in training
@@ -60,10 +61,13 @@ class MultiTask:
     @cached_property
     def tasks(self) -> dict[str, heads.Head]:
         """The task of each field, by field name."""
-        return {
-            item.name: heads.make(HEADS[item.kind], (item,), self.options.get(item.name, {}))
-            for item in self.fields
-        }
+        made: dict[str, heads.Head] = {}
+        for item in self.fields:
+            options = dict(self.options.get(item.name, {}))
+            if item.name in self.thresholds:
+                options["thresholds"] = self.thresholds[item.name]
+            made[item.name] = heads.make(HEADS[item.kind], (item,), options)
+        return made
 
     @property
     def num_outputs(self) -> int:
@@ -71,7 +75,10 @@ class MultiTask:
 
     def fit(self, targets: Mapping[str, Any]) -> MultiTask:
         """The task with every head's options set from the training targets."""
-        fitted = {name: head.fit(targets).arguments() for name, head in self.tasks.items()}
+        fitted = {
+            name: {**self.options.get(name, {}), **head.fit(targets).arguments()}
+            for name, head in self.tasks.items()
+        }
         return replace(self, options=fitted)
 
     def arguments(self) -> dict[str, Any]:
@@ -117,13 +124,13 @@ class MultiTask:
         return MultiTaskMetric({name: head.metric() for name, head in self.tasks.items()})
 
     def decide(self, results: list[Any], targets: Mapping[str, Any]) -> Mapping[str, Any]:
-        """{"options": ...} with each head's decisions, in the place of the options given."""
-        options = {name: dict(item) for name, item in self.options.items()}
-        for name, head in self.tasks.items():
-            own = head.decide([result.heads[name] for result in results], targets)
-            if own:
-                options[name] = {**options.get(name, {}), **own}
-        return {"options": options} if options != self.options else {}
+        """{"thresholds": by field name} of the multi-label heads; empty without one."""
+        chosen = {
+            name: head.decide([result.heads[name] for result in results], targets)
+            for name, head in self.tasks.items()
+        }
+        thresholds = {name: own["thresholds"] for name, own in chosen.items() if own}
+        return {"thresholds": thresholds} if thresholds else {}
 
     def _split(self, outputs: Tensor) -> dict[str, Tensor]:
         sizes = [head.num_outputs for head in self.tasks.values()]

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from torch import nn
+
 from saccade.errors import SaccadeError
-from saccade.protocols import Task
+from saccade.protocols import Backbone, Task
 from saccade.tasks import heads
 from saccade.tasks.classification import ClassificationTask
 from saccade.tasks.multilabel import MultiLabelTask
 from saccade.tasks.multitask import MultiTask
+from saccade.tasks.own import as_backbone
 from saccade.tasks.regression import RegressionTask
 from saccade.types import Field, ModelCard
 
@@ -36,9 +39,19 @@ def options(name: str) -> tuple[str, ...]:
     return heads.option_names(_find(name))
 
 
+def accepts(name: str, option: str) -> bool:
+    """Whether the task takes that option."""
+    return option in options(name)
+
+
+def own(module: nn.Module) -> Backbone:
+    """A user's own network in the place of a catalogue's; see `saccade.tasks.own.OwnModule`."""
+    return as_backbone(module)
+
+
 def from_card(card: ModelCard) -> Task:
     """The task a model was trained for, with the thresholds chosen on dev."""
-    return create(card.task, card.fields, **{**card.task_arguments, **card.decision})
+    return create(card.task, card.fields, **card.task_arguments, **card.decision)
 
 
 def _find(name: str) -> type[Any]:
