@@ -1,0 +1,117 @@
+"""saccade predict RUN SOURCE..."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from saccade.cli.keys import json_key, key, verb
+from saccade.cli.output import Output
+from saccade.errors import SaccadeError
+
+if TYPE_CHECKING:
+    from saccade.predict import Prediction
+
+CHUNK = 64
+"""Pictures per step of the progress bar."""
+
+NEW = "\0"
+"""--save without DIR: a new folder of its own."""
+
+
+@verb()
+@click.argument("run")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@key(
+    "--save",
+    is_flag=False,
+    flag_value=NEW,
+    metavar="[DIR]",
+    group="Output",
+    help="Write annotated pictures and predictions.csv into DIR, or without DIR (put --save last) "
+    "into a new folder runs/predict/NAME.",
+)
+@key("--batch", type=int, default=32, show_default=True, group="Model", help="Pictures at once.")
+@key("--device", group="Model", help="cpu, cuda, cuda:N or mps; the best when left out.")
+@json_key
+@click.pass_obj
+def command(
+    output: Output,
+    run: str,
+    sources: tuple[str, ...],
+    save: str | None,
+    batch: int,
+    device: str | None,
+) -> None:
+    """Use the network of RUN on pictures.
+
+    SOURCE is a picture, a folder (all pictures in it, at any depth) or a quoted pattern such as
+    "photos/*.jpg". Unreadable pictures are named and passed over; when none can be read, the exit
+    code is 1.
+    """
+    if save is not None and save != NEW and Path(save).is_file():
+        raise click.UsageError(
+            f"--save {save}: that is a file. Write --save=DIR, or put --save last."
+        )
+    from saccade import predict
+
+    predictor = predict.load(run, device=device)
+    answers: list[Prediction] = []
+    files = [path for _, path in predict.expand(list(sources))]
+    with output.reporter() as reporter:
+        for start in range(0, len(files), CHUNK):
+            answers += predictor(files[start : start + CHUNK], batch=batch)
+            reporter.progress("predicting", len(answers), len(files))
+    if save is not None:
+        _save(output, run, save, answers)
+    _tell(output, answers)
+
+
+def _tell(output: Output, answers: list[Prediction]) -> None:
+    failed = [answer for answer in answers if answer.error is not None]
+    for answer in failed:
+        output.note(f"saccade: {answer.error}")
+    if len(failed) == len(answers):
+        raise SaccadeError(
+            f"none of {len(answers)} pictures can be read. First: {failed[0].error}",
+            name="broken-files",
+            files=[answer.source for answer in failed],
+        )
+    for answer in answers:
+        if answer.result is not None:
+            output.line(f"{answer.source}  {in_words(answer.result.as_dict())}")
+    output.value([answer.as_dict() for answer in answers])
+
+
+def _save(output: Output, run: str, save: str, answers: list[Prediction]) -> None:
+    from saccade.report.predictions import save_predictions
+    from saccade.training.run import new_run, open_run
+
+    if save == NEW:
+        folder = new_run(Path("runs"), "predict", open_run(run).root.resolve().name).root
+    else:
+        folder = Path(save)
+    save_predictions(folder, answers)
+    output.note(f"saved in {folder}")
+
+
+def in_words(result: dict[str, Any]) -> str:
+    """One line for people: label and score, labels, values, or heads one by one."""
+    scores = result.get("scores", {})
+    if "label" in result:
+        return f"{result['label']}  {result['score']:.1%}"
+    if "labels" in result and isinstance(scores, dict):
+        told = [
+            f"{name} {scores[name]:.1%}" if name in scores else name for name in result["labels"]
+        ]
+        return ", ".join(told) or "(none)"
+    if "labels" in result:
+        pairs = zip(result["labels"], scores, strict=True)
+        return ", ".join(f"{name} {score:.1%}" for name, score in pairs) or "(none)"
+    if "values" in result and isinstance(result["values"], dict):
+        return "  ".join(f"{name}={value:g}" for name, value in result["values"].items())
+    return "  ".join(
+        f"{name}: {in_words(head)}" for name, head in result.items() if isinstance(head, dict)
+    )

@@ -1,0 +1,90 @@
+"""Every setting of the recipe with its meaning, as text: --help must not import the recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from saccade.recipe import Recipe
+
+SETTINGS = {
+    "task": "classification, multilabel, regression, multitask; inferred from the data",
+    "data.imgsz": "side, or [height, width], of the input in pixels",
+    "data.channels": "1 (grey) or 3 (RGB)",
+    "data.fit": "crop, pad or stretch pictures to the input",
+    "data.mean": "per channel on the 0..1 scale; measured on the training part",
+    "data.std": "likewise",
+    "data.dev": "share of all examples kept for choosing; by amount, 0.01 to 0.2",
+    "data.test": "share of all examples kept for the final test; likewise",
+    "data.fraction": "share of the training part that is used (1.0)",
+    "data.sampling": "once, or balanced: classes drawn equally often",
+    "data.class_weights": "none, or balanced: rare classes weigh more in the loss",
+    "data.allow_dropped": "share of unreadable pictures that is still accepted (0.01)",
+    "data.background": "RGB that transparent pixels are laid on ([255, 255, 255])",
+    "data.max_pixels": "largest picture that is decoded (50000000)",
+    "data.workers": "threads that decode pictures",
+    "augment.mirror": "probability of mirroring left to right",
+    "augment.flip": "probability of flipping upside down",
+    "augment.shift": "largest shift, share of the side",
+    "augment.scale": "[smallest, largest] zoom",
+    "augment.rotate": "largest rotation, degrees",
+    "augment.shear": "largest shear, degrees",
+    "augment.warp": "strength of local warping",
+    "augment.brightness": "strength",
+    "augment.contrast": "strength",
+    "augment.saturation": "strength",
+    "augment.color": "largest shift of each channel",
+    "augment.lighting": "std of shifts along the principal axes of colour",
+    "augment.erase": "probability that a rectangle is erased",
+    "augment.alternate": "true: mirror every other epoch instead of at random",
+    "model.name": "one of `saccade models`",
+    "model.weights": "weights file or run to start from",
+    "model.freeze": "layers that are not trained",
+    "model.norm": "batch, group, layer, instance, none",
+    "model.act": "relu, gelu, silu, tanh ...",
+    "model.init": "he, xavier, lecun, normal, orthogonal, zeros",
+    "model.dropout": "probability, 0 to 1",
+    "model.stem": "small keeps the resolution of small pictures, standard as published",
+    "optimizer.name": "sgd, adam, adamw, rmsprop",
+    "optimizer.lr0": "first (highest) learning rate",
+    "optimizer.momentum": "of SGD and RMSprop; beta1 of Adam",
+    "optimizer.beta2": "of Adam; alpha of RMSprop (0.99)",
+    "optimizer.weight_decay": "on weights only, never on norms and biases",
+    "optimizer.schedule": "constant, linear, cosine, step, exponential, 1/t, onecycle",
+    "optimizer.warmup": "share of all updates in which the rate rises to lr0",
+    "optimizer.clip": "largest gradient norm, 0 = no limit (0)",
+    "loss.label_smoothing": "share of the target spread over all classes",
+    "loss.binary": "two classes: softmax (two units) or sigmoid (one unit)",
+    "loss.loss": "another loss of the task, such as focal",
+    "train.epochs": "passes over the training part",
+    "train.batch": "examples per update",
+    "train.patience": "epochs without a better dev score before stopping, 0 = never",
+    "train.seed": "of everything random (0)",
+    "train.device": "cpu, cuda, cuda:N, mps",
+    "train.precision": "bf16, fp16, fp32",
+    "train.channels_last": "memory order N, H, W, C",
+    "train.threads": "CPU threads of the training",
+}
+
+
+def settings_help() -> str:
+    """What --set can set, for the end of --help."""
+    width = max(map(len, SETTINGS)) + 2
+    lines = [f"  {name.ljust(width)}{meaning}" for name, meaning in SETTINGS.items()]
+    note = "Settings for --set and recipe files. Those left out are chosen from the data and the"
+    return "\b\n" + "\n".join(
+        [note, "machine and written, complete, into the run's args.yaml:", *lines]
+    )
+
+
+def recipe_of(
+    file: Path | None, settings: tuple[str, ...], keys: Mapping[str, Any]
+) -> tuple[Recipe | None, dict[str, Any]]:
+    """The recipe file's recipe and what changes it: keys that were given, then --set in order."""
+    from saccade.recipe import parse_setting, read_recipe
+
+    changes = {name: value for name, value in keys.items() if value is not None}
+    changes.update(parse_setting(text) for text in settings)
+    return (None if file is None else read_recipe(file)), changes

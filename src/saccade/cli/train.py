@@ -1,0 +1,97 @@
+"""saccade train DATA"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from saccade.cli.keys import Size, json_key, key, verb
+from saccade.cli.output import Output, measures_table, scores_value
+from saccade.cli.settings import recipe_of, settings_help
+
+
+@verb(epilog=settings_help())
+@click.argument("data")
+@key("--task", group="Data", help="What to learn; inferred from the data when left out.")
+@key("--imgsz", type=Size(), group="Data", help="Side, or HEIGHT,WIDTH, of the network input.")
+@key("--fraction", type=float, group="Data", help="Share of the training part that is used.")
+@key("--workers", type=int, group="Data", help="Threads that decode pictures.")
+@key("--model", group="Model", metavar="NAME", help="One of `saccade models`.")
+@key("--weights", group="Model", metavar="RUN", help="Run or weights file to start from.")
+@key("--freeze", group="Model", metavar="LAYERS", help="Layers that are not trained.")
+@key("--dropout", type=float, group="Model", help="Probability of dropping a feature.")
+@key("--epochs", type=int, group="Training", help="Passes over the training part.")
+@key("--batch", type=int, group="Training", help="Examples per update.")
+@key("--lr0", type=float, group="Training", help="First (highest) learning rate.")
+@key("--optimizer", group="Training", metavar="NAME", help="sgd, adam, adamw or rmsprop.")
+@key("--weight-decay", type=float, group="Training", help="Not applied to norms and biases.")
+@key("--patience", type=int, group="Training", help="Stop after N epochs without gain; 0 never.")
+@key("--seed", type=int, group="Training", help="Of everything random; 0 when left out.")
+@key("--device", group="Training", help="cpu, cuda, cuda:N or mps; the best when left out.")
+@key(
+    "--recipe",
+    type=click.Path(path_type=Path, dir_okay=False),
+    group="Training",
+    help="YAML file of settings, in the form of a run's args.yaml.",
+)
+@key(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="KEY=VALUE",
+    group="Training",
+    help="Any setting listed below, such as --set data.test=0.2. Repeatable.",
+)
+@key("--project", default="runs", show_default=True, group="Output", help="Folder for runs.")
+@key("--name", default="train", show_default=True, group="Output", help="Name of the run.")
+@key("--exist-ok", is_flag=True, group="Output", help="Use the name again, not NAME2.")
+@key(
+    "--resume", is_flag=True, group="Output", help="Go on with that run; start it if there is none."
+)
+@json_key
+@click.pass_obj
+def command(
+    output: Output,
+    data: str,
+    recipe: Path | None,
+    changes: tuple[str, ...],
+    project: str,
+    name: str,
+    exist_ok: bool,
+    resume: bool,
+    **keys: Any,
+) -> None:
+    """Train a network on DATA and write everything about it into a new run folder.
+
+    DATA is a folder with one folder per class (with or without train, val and test above them), a
+    CSV table with a path and a label per line, IDX files, a zip of any of these, or sample:digits.
+
+    The first and the last line printed are the run's folder, between them what it scores on the
+    dev part. The test part stays untouched for `saccade val RUN --split test`.
+    """
+    from saccade import api
+
+    start, settings = recipe_of(recipe, changes, keys)
+    began = time.perf_counter()
+    with output.reporter() as reporter:
+        trained = api.train(
+            data,
+            project=project,
+            name=name,
+            exist_ok=exist_ok,
+            resume=resume,
+            recipe=start,
+            reporter=reporter,
+            **settings,
+        )
+    card = trained.card
+    measures_table(output, card.metrics)
+    output.line(str(trained.folder.root))
+    output.value(
+        scores_value(
+            str(trained.folder.root), card.task, "dev", card.metrics, time.perf_counter() - began
+        )
+    )

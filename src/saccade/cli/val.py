@@ -1,0 +1,40 @@
+"""saccade val RUN"""
+
+from __future__ import annotations
+
+import click
+
+from saccade.cli.keys import json_key, key, verb
+from saccade.cli.output import Output, measures_table, scores_value
+
+
+@verb()
+@click.argument("run")
+@key(
+    "--split",
+    type=click.Choice(["dev", "test", "train"]),
+    default="dev",
+    show_default=True,
+    group="Data",
+    help="Part to score. Every look at the test part is counted in the run.",
+)
+@key("--data", metavar="DATA", group="Data", help="Score other data, all of it, instead.")
+@json_key
+@click.pass_obj
+def command(output: Output, run: str, split: str, data: str | None) -> None:
+    """Measure the network of RUN, with 95 % intervals.
+
+    Pictures go through exactly the preprocessing of the training, without augmentation.
+    """
+    from saccade import api
+
+    with output.reporter() as reporter:
+        scores = api.load(run).val(split=split, data=data, reporter=reporter)
+    measures = {
+        name: {"value": m.value, "low": m.low, "high": m.high, "n": m.n}
+        for name, m in scores.measures.items()
+    }
+    output.line(f"{scores.split}, {scores.examples} examples")
+    measures_table(output, measures)
+    told = scores_value(str(scores.run), scores.task, scores.split, measures, scores.seconds)
+    output.value({**told, "examples": scores.examples})
