@@ -58,6 +58,7 @@ class AugmentRecipe(Part):
     flip: float | None = None
     shift: float | None = None
     scale: tuple[float, float] | None = None
+    ratio: tuple[float, float] | None = None
     rotate: float | None = None
     shear: float | None = None
     warp: float | None = None
@@ -68,6 +69,7 @@ class AugmentRecipe(Part):
     lighting: float | None = None
     erase: float | None = None
     alternate: bool | None = None
+    padding: Literal["reflect", "mean"] | None = None
 
 
 class ModelRecipe(Part):
@@ -76,11 +78,11 @@ class ModelRecipe(Part):
     name: str | None = None
     weights: str | None = None
     freeze: str | None = None
-    norm: str = "batch"
+    norm: str | None = None
     act: str | None = None
     init: str | None = None
     dropout: float | None = Limited(default=None, ge=0, lt=1)
-    stem: Literal["small", "standard"] | None = None
+    stem: Literal["small", "large"] | None = None
 
 
 class OptimizerRecipe(Part):
@@ -102,8 +104,10 @@ class TaskRecipe(Part):
     """Options of the task's loss and head."""
 
     label_smoothing: float | None = Limited(default=None, ge=0, lt=1)
-    binary: Literal["sigmoid", "softmax"] = "softmax"
-    loss: str | None = None
+    binary: Literal["sigmoid", "softmax"] | None = None
+    """Two classes as one sigmoid unit or two softmax units."""
+    name: str | None = None
+    """cross-entropy or focal; mse or huber."""
 
 
 class TrainRecipe(Part):

@@ -73,7 +73,7 @@ def first_non_finite(model: nn.Module, inputs: Tensor) -> str | None:
     """The first layer, in order of running, whose output is not finite; None where all are.
 
     Runs the model once on (N, C, *space) in its present mode; "inputs" where the pictures
-    themselves are not finite. Running statistics of norms may move, so call it when training has stopped.
+    themselves are not finite. Running statistics of norms may move: call it when training stopped.
     """
     if not bool(torch.isfinite(inputs).all()):
         return "inputs"

@@ -12,6 +12,7 @@ import io
 import json
 import platform
 import re
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -86,6 +87,9 @@ class RunFolder:
 
     def predictions(self, split: str) -> Path:
         return self.root / "predictions" / f"{split}.parquet"
+
+    def thumbnails(self, split: str) -> Path:
+        return self.root / "thumbnails" / f"{split}.parquet"
 
     # --- written by training ---
 
@@ -186,9 +190,11 @@ def open_run(path: str | Path) -> RunFolder:
 def new_run(project: Path, task: str, name: str, *, exist_ok: bool = False) -> RunFolder:
     """A fresh folder project/task/name, numbered name2, name3 ... where it is taken.
 
-    `exist_ok` uses the name again. Nothing of an older run is removed.
+    `exist_ok` uses the name again, and an older run of that name is removed; nothing else ever is.
     """
     parent = project / task
+    if exist_ok and (parent / name / "args.yaml").is_file():
+        shutil.rmtree(parent / name)
     for number in range(1, 1_000_000):
         place = parent / (name if number == 1 else f"{name}{number}")
         try:

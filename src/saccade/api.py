@@ -1,0 +1,189 @@
+"""What Python users call.
+
+data = saccade.open("my_photos")
+run = saccade.train(data, model="resnet18")
+run.predict("new.jpg")
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from saccade import report
+from saccade.data.audit import audit, summary
+from saccade.data.dataset import Dataset, choose_task
+from saccade.data.ingest import Ingested
+from saccade.data.open import open_dataset
+from saccade.errors import SaccadeError
+from saccade.experiment import train as run_experiment
+from saccade.predict import Prediction, Predictor
+from saccade.predict import load as load_predictor
+from saccade.prepare import Prepared, Reporter, prepare_data
+from saccade.recipe import Recipe, from_dict, make_recipe, read_recipe
+from saccade.training.run import RunFolder, latest_run, new_run, open_run
+from saccade.types import Notice
+from saccade.validate import Validation, validate
+
+__all__ = ["Check", "Reporter", "Trained", "check", "load", "open", "train"]
+
+MAY_CHANGE = ("epochs", "patience", "workers", "device")
+"""Keys that a resumed run may be given anew; anything else belongs in a run of its own."""
+
+
+def open(data: Any, *, task: str | None = None) -> Dataset:
+    """Data as saccade sees them: a path, "sample:digits", or a torch-style dataset.
+
+    Raises SaccadeError where nothing readable is there or the task does not fit.
+    """
+    return data if isinstance(data, Dataset) else open_dataset(data, task=task)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run that can be used: validated, asked, reported."""
+
+    folder: RunFolder
+    module: nn.Module | None = None
+    dataset: Dataset | None = None
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        return load_predictor(self.folder.root, module=self.module)
+
+    def predict(self, sources: Any) -> list[Prediction]:
+        """One prediction per picture: paths, globs, folders or uint8 arrays."""
+        return self.predictor(sources)
+
+    def val(
+        self, split: str = "dev", *, data: Any = None, reporter: Reporter | None = None
+    ) -> Validation:
+        """Measure one part ("train", "dev", "test") of the run's own data, or other data."""
+        dataset = open(data) if data is not None else self._own_data()
+        return validate(
+            self.folder,
+            self.predictor,
+            dataset,
+            split=split,
+            own=data is None,
+            reporter=reporter,
+        )
+
+    def report(self) -> Path:
+        """Write report.html and its pictures; the path of the page."""
+        return report.write(self.folder)
+
+    def _own_data(self) -> Dataset:
+        if self.dataset is not None:
+            return self.dataset
+        values = self.folder.read_args()
+        origin = str(values["run"]["data"])
+        if not origin.startswith("sample:") and not Path(origin).exists():
+            raise SaccadeError(
+                f"{origin}: the data this run was trained on are not there any more. Name them "
+                "with --data.",
+                name="data-gone",
+                files=[origin],
+            )
+        return open_dataset(origin, task=values["task"])
+
+
+def train(
+    data: Any,
+    *,
+    module: nn.Module | None = None,
+    recipe: Recipe | str | Path | None = None,
+    project: str | Path = "runs",
+    name: str = "train",
+    exist_ok: bool = False,
+    resume: bool = False,
+    reporter: Reporter | None = None,
+    settings: dict[str, Any] | None = None,
+    **keys: Any,
+) -> Trained:
+    """Train a network on `data` and return the run.
+
+    module    your own network in place of one of the catalogue
+    recipe    a Recipe or a recipe file to start from
+    resume    go on with the newest run of this name, or start it where there is none
+    settings  any setting of the recipe by its full path, {"data.test": 0.2}
+    keys      the known ones: model, epochs, batch, imgsz, lr0, optimizer, seed, device, ...
+
+    Raises SaccadeError for anything wrong with data, settings or hardware.
+    """
+    given = {**keys, **(settings or {})}
+    start = read_recipe(Path(recipe)) if isinstance(recipe, str | Path) else recipe
+    plan = make_recipe(given, start)
+    dataset = open(data, task=plan.task)
+    task = plan.task or dataset.tasks[0]
+    run = latest_run(Path(project), task, name) if resume else None
+    if run is not None:
+        plan = _resumed_recipe(run, given)
+    else:
+        # a folder that was killed before its first file belongs to the run that is resumed
+        run = new_run(Path(project), task, name, exist_ok=exist_ok or resume)
+    reporter = reporter or Reporter()
+    reporter.say(str(run.root))
+    run_experiment(dataset, plan, run, reporter=reporter, module=module)
+    trained = Trained(run, module=module, dataset=dataset)
+    trained.report()
+    return trained
+
+
+def load(run: str | Path, *, module: nn.Module | None = None) -> Trained:
+    """A trained run from its folder; `module` where it was trained with a network of your own."""
+    return Trained(open_run(run), module=module)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """What `check` found before any training. summary: counts per class and part, sizes, modes."""
+
+    prepared: Prepared
+    notices: tuple[Notice, ...]
+    summary: dict[str, Any]
+
+
+def check(
+    data: Any,
+    *,
+    task: str | None = None,
+    reporter: Reporter | None = None,
+    settings: dict[str, Any] | None = None,
+) -> Check:
+    """Read every picture and say what is wrong with the data; nothing is trained or changed."""
+    dataset = open(data, task=task)
+    recipe = make_recipe({"data.allow_dropped": 1.0, **(settings or {})})
+    prepared = prepare_data(dataset, recipe, reporter=reporter or Reporter())
+    notices = tuple(audit(prepared.dataset, prepared.ingested, prepared.part))
+    return Check(
+        prepared=prepared,
+        notices=notices,
+        summary=summary(prepared.dataset, prepared.ingested, prepared.part),
+    )
+
+
+def _resumed_recipe(run: RunFolder, given: dict[str, Any]) -> Recipe:
+    """The recipe of a run that goes on, with what may change; anything else is an error."""
+    values = run.read_args()
+    values.pop("run", None)
+    before = from_dict(values)
+    after = make_recipe({key: given[key] for key in given}, before)
+    allowed = make_recipe({key: given[key] for key in given if key in MAY_CHANGE}, before)
+    if after != allowed:
+        changed = [
+            key
+            for key in given
+            if key not in MAY_CHANGE and make_recipe({key: given[key]}, before) != before
+        ]
+        raise SaccadeError(
+            f"--resume: {run.root} was begun with another {', '.join(changed)}. Leave it out to "
+            f"go on, or start a run of another --name. (May change: {', '.join(MAY_CHANGE)}.)",
+            name="resume-differs",
+        )
+    return allowed

@@ -1,0 +1,278 @@
+"""The parts of one training, put together: data, recipe, network, task, optimiser, batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+import saccade
+from saccade.data.batches import Batches
+from saccade.data.dataset import Dataset
+from saccade.data.pictures import mosaic
+from saccade.defaults import Facts, complete
+from saccade.errors import SaccadeError
+from saccade.files import write_atomic
+from saccade.models import catalog
+from saccade.predict import OWN
+from saccade.prepare import Prepared, Reporter, make_batches, prepare_data
+from saccade.protocols import Task, Whitens
+from saccade.recipe import Recipe
+from saccade.tasks import table
+from saccade.tasks.own import as_backbone
+from saccade.training.device import Hardware, choose
+from saccade.training.estimate import estimate
+from saccade.training.optim import make_optimizer
+from saccade.training.run import RunFolder, environment
+from saccade.types import ModelCard, Preprocessing
+
+MOST_CLEAN = 5000
+"""Training examples scored without augmentation after every epoch, at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """One training, ready to go. clean: a fixed part of the training rows, not augmented."""
+
+    recipe: Recipe
+    run: RunFolder
+    hardware: Hardware
+    prepared: Prepared
+    model: nn.Module
+    task: Task
+    card: ModelCard
+    optimizer: Optimizer
+    train: Batches
+    clean: Batches
+    dev: Batches
+    reporter: Reporter
+
+    @property
+    def epochs(self) -> int:
+        return self.recipe.train.epochs or 0
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """What equal bits depend on."""
+        versions = environment()
+        return {name: versions[name] for name in ("python", "torch", "machine")} | {
+            "device": self.hardware.name,
+            "precision": self.hardware.precision,
+            "threads": self.hardware.threads,
+        }
+
+    def say(self, line: str) -> None:
+        """To the log and to the user."""
+        self.run.say(line)
+        self.reporter.say(line)
+
+
+def assemble(
+    dataset: Dataset,
+    recipe: Recipe,
+    run: RunFolder,
+    *,
+    reporter: Reporter,
+    module: nn.Module | None = None,
+) -> Experiment:
+    """Read the data, decide what the recipe leaves open, build everything.
+
+    A run that has begun keeps its split. module: the user's own network.
+    """
+    hardware = _hardware(recipe)
+    begun = run.data.is_file()
+    prepared = prepare_data(
+        dataset,
+        recipe,
+        reporter=reporter,
+        minimum_side=_minimum_side(recipe),
+        manifest=run.read_json(run.data) if begun else None,
+    )
+    rows = prepared.used(recipe)
+    recipe = complete(recipe, _facts(prepared, rows, hardware, recipe.task or dataset.tasks[0]))
+    torch.manual_seed(recipe.train.seed)
+    task = _task(recipe, prepared, rows)
+    train = make_batches(prepared, rows, recipe, hardware, train=True)
+    model, card = _network(recipe, prepared, task, train, module)
+    experiment = Experiment(
+        recipe=recipe,
+        run=run,
+        hardware=hardware,
+        prepared=prepared,
+        model=model.to(hardware.device, memory_format=hardware.memory_format),
+        task=task,
+        card=card,
+        optimizer=_optimizer(recipe, model),
+        train=train,
+        clean=make_batches(prepared, _some(rows, recipe), recipe, hardware, train=False),
+        dev=make_batches(prepared, prepared.rows("dev"), recipe, hardware, train=False),
+        reporter=reporter,
+    )
+    if not begun:
+        _write_start(experiment, dataset)
+    return experiment
+
+
+def announce(experiment: Experiment) -> None:
+    """Say what will happen, and how long it will take."""
+    recipe, prepared = experiment.recipe, experiment.prepared
+    counts = {part: len(prepared.rows(part)) for part in ("train", "dev", "test")}
+    told = ", ".join(f"{count} {part}" for part, count in counts.items() if count)
+    parameters = sum(parameter.numel() for parameter in experiment.model.parameters())
+    steps = len(experiment.train)
+    expected = estimate(
+        experiment.model,
+        experiment.task,
+        next(experiment.train.epoch(0)),
+        hardware=experiment.hardware,
+        steps=steps * experiment.epochs,
+        evaluated=(len(experiment.clean.rows) + len(experiment.dev.rows)) * experiment.epochs,
+        other_bytes=prepared.ingested.pixels.nbytes,
+        state_copies=2 if recipe.optimizer.name == "sgd" else 3,
+    )
+    height, width = experiment.card.preprocessing.height, experiment.card.preprocessing.width
+    hardware = experiment.hardware
+    for line in (
+        f"{prepared.dataset.name}: {told} ({prepared.method})",
+        f"{experiment.task.name}: {prepared.dataset.reason}",
+        f"{experiment.card.model}: {parameters:,} parameters, input {height} x {width} x "
+        f"{experiment.card.preprocessing.channels}, batch {recipe.train.batch}, {hardware.name} "
+        f"with {hardware.threads} threads, {hardware.precision}",
+        f"Expected: {expected.sentence(experiment.epochs)}.",
+    ):
+        experiment.say(line)
+    for notice in prepared.notices:
+        if notice.severity != "info":
+            experiment.say(f"{notice.severity}: {notice.message}")
+
+
+def _hardware(recipe: Recipe) -> Hardware:
+    hardware = choose(recipe.train.device, recipe.train.precision)
+    if recipe.train.channels_last is None:
+        return hardware
+    return replace(hardware, channels_last=recipe.train.channels_last)
+
+
+def _minimum_side(recipe: Recipe) -> int:
+    """The smallest input the chosen network takes; ours for small pictures take any."""
+    if recipe.model.name in (None, OWN):
+        return 1
+    return catalog.create(recipe.model.name or "").minimum_size
+
+
+def _facts(prepared: Prepared, rows: Tensor, hardware: Hardware, task: str) -> Facts:
+    channels, height, width = prepared.ingested.pixels.shape[1:]
+    mean, std = prepared.statistics(rows)
+    return Facts(
+        task=task,
+        examples=len(rows),
+        height=height,
+        width=width,
+        channels=channels,
+        mean=mean,
+        std=std,
+        hardware=hardware,
+    )
+
+
+def _task(recipe: Recipe, prepared: Prepared, rows: Tensor) -> Task:
+    """The task with what it learns from the training targets (means, counts)."""
+    name = recipe.task or ""
+    wanted = {
+        "label_smoothing": recipe.loss.label_smoothing,
+        "binary": recipe.loss.binary,
+        "loss_name": recipe.loss.name,
+    }
+    known = table.options(name)
+    options = {key: value for key, value in wanted.items() if key in known and value is not None}
+    return table.create(name, prepared.dataset.fields, **options).fit(prepared.targets_of(rows))
+
+
+def _network(
+    recipe: Recipe, prepared: Prepared, task: Task, train: Batches, module: nn.Module | None
+) -> tuple[nn.Module, ModelCard]:
+    """The network with the task's head, and the card that rebuilds it."""
+    height, width = recipe.data.imgsz  # type: ignore[misc]
+    channels = recipe.data.channels or 3
+    name = recipe.model.name or ""
+    arguments: dict[str, Any] = {}
+    if module is None:
+        wanted = {
+            "in_channels": channels,
+            **recipe.model.model_dump(include={"norm", "act", "init", "dropout", "stem"}),
+        }
+        arguments = {key: value for key, value in wanted.items() if value is not None}
+        backbone = catalog.create(name, **arguments)
+        if isinstance(backbone, Whitens):
+            backbone.whiten(train.plain(WHITENED))
+    else:
+        name, backbone = OWN, as_backbone(module)
+    card = ModelCard(
+        task=task.name,
+        fields=task.fields,
+        model=name,
+        arguments=arguments,
+        preprocessing=Preprocessing(
+            height=height,
+            width=width,
+            channels=channels,
+            fit=recipe.data.fit or "crop",
+            mean=recipe.data.mean or (),
+            std=recipe.data.std or (),
+            background=recipe.data.background,
+        ),
+        task_arguments=task.arguments(),
+        data={
+            "name": prepared.dataset.name,
+            "examples": len(train.rows),
+            "digest": prepared.manifest["digest"],
+        },
+        versions={key: environment()[key] for key in ("saccade", "torch", "python")},
+    )
+    return task.build(backbone), card
+
+
+WHITENED = 2000
+"""Pictures whose patches set a whitening first layer."""
+
+
+def _optimizer(recipe: Recipe, model: nn.Module) -> Optimizer:
+    settings = recipe.optimizer
+    return make_optimizer(
+        settings.name or "",
+        model,
+        lr=settings.lr0 or 0.0,
+        momentum=settings.momentum or 0.0,
+        beta2=settings.beta2,
+        weight_decay=settings.weight_decay or 0.0,
+    )
+
+
+def _some(rows: Tensor, recipe: Recipe) -> Tensor:
+    """The fixed part of the training rows on which training error is measured."""
+    generator = torch.Generator().manual_seed(recipe.train.seed)
+    return rows[torch.randperm(len(rows), generator=generator)[:MOST_CLEAN]].sort().values
+
+
+def _write_start(experiment: Experiment, dataset: Dataset) -> None:
+    """Everything that is known before the first step."""
+    run, prepared = experiment.run, experiment.prepared
+    recipe = experiment.recipe.as_dict()
+    run.write_args({**recipe, "run": {"data": dataset.root, "saccade": saccade.__version__}})
+    run.write_environment()
+    images = prepared.ingested.images
+    run.write_table(
+        run.images,
+        {
+            "key": [example.key for example in prepared.dataset.examples],
+            "split": list(prepared.part),
+            **images,
+        },
+    )
+    picture = mosaic(next(experiment.train.epoch(0)), experiment.card.preprocessing)
+    picture.save(run.root / "train_batch0.jpg", quality=90)
+    # the manifest marks the run as begun, so it comes last
+    run.write_json(run.data, prepared.manifest)

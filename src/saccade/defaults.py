@@ -1,0 +1,102 @@
+"""What is decided for the user, from the data and the machine, and why. No files, no tensors."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from saccade.data.augment import default_augment
+from saccade.models import catalog
+from saccade.recipe import Recipe
+from saccade.training.device import Hardware
+
+SMALL = 64
+"""Pictures up to this side count as small: their own network, stem and size."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What the decisions stand on. examples: of the training part; height, width of the input."""
+
+    task: str
+    examples: int
+    height: int
+    width: int
+    channels: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    hardware: Hardware
+
+
+def complete(recipe: Recipe, facts: Facts) -> Recipe:
+    """The recipe with every None decided; what the user set stays."""
+    small = max(facts.height, facts.width) <= SMALL
+    name = recipe.model.name or ("airbench" if small else "resnet18")
+    batch = recipe.train.batch or _batch(facts.examples, small)
+    epochs = recipe.train.epochs or _epochs(facts.examples, small)
+    optimizer = recipe.optimizer.name or "sgd"
+    augment = asdict(
+        default_augment(facts.task, height=facts.height, width=facts.width, channels=facts.channels)
+    )
+    decided: dict[str, dict[str, Any]] = {
+        "data": {
+            "imgsz": (facts.height, facts.width),
+            "channels": facts.channels,
+            "fit": "crop" if facts.task in ("classification", "multilabel") else "stretch",
+            "mean": facts.mean,
+            "std": facts.std,
+            "workers": facts.hardware.threads,
+        },
+        "augment": augment,
+        "model": {
+            "name": name,
+            "stem": "small" if small and catalog.accepts(name, "stem") else None,
+        },
+        "optimizer": {
+            "name": optimizer,
+            "lr0": _rate(optimizer, name, batch),
+            "momentum": 0.9,
+            "weight_decay": 0.05 if optimizer == "adamw" else 5e-4,
+            "schedule": "linear",
+            "warmup": 0.2,
+        },
+        "loss": {"label_smoothing": 0.1 if facts.task == "classification" else 0.0},
+        "train": {
+            "epochs": epochs,
+            "batch": min(batch, facts.examples),
+            "patience": max(10, epochs // 3),
+            "device": facts.hardware.device,
+            "precision": facts.hardware.precision,
+            "channels_last": facts.hardware.channels_last,
+            "threads": facts.hardware.threads,
+        },
+    }
+    values = recipe.as_dict()
+    for section, choices in decided.items():
+        for key, value in choices.items():
+            if values[section].get(key) is None:
+                values[section][key] = value
+    values["task"] = facts.task
+    return Recipe.model_validate(values)
+
+
+def _batch(examples: int, small: bool) -> int:
+    """At least some fifty updates an epoch, in powers of two; photos fill memory sooner."""
+    wanted = max(16, min(256 if small else 64, examples // 32))
+    return int(2 ** (wanted.bit_length() - 1))
+
+
+def _epochs(examples: int, small: bool) -> int:
+    """Enough updates for the amount of data: many passes over little, few over much."""
+    passes = 300_000 / examples if small else 40_000 / examples
+    return round(max(6, min(60 if small else 40, passes)))
+
+
+def _rate(optimizer: str, model: str, batch: int) -> float:
+    """Rates grow with the batch (Goyal et al. 2017, arXiv 1706.02677, linear scaling)."""
+    if optimizer in ("adam", "adamw"):
+        return 1e-3
+    if optimizer == "rmsprop":
+        return 3e-4
+    scale = 0.3 if model.startswith("airbench") else 0.1
+    return round(scale * batch / 256, 6)

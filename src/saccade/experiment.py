@@ -1,0 +1,217 @@
+"""Where data, model, task and training meet: `train` fills a run folder, `validate` scores it."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import replace
+from functools import partial
+
+import torch
+from torch import nn
+
+from saccade.assemble import Experiment, announce, assemble
+from saccade.data.batches import Batches
+from saccade.data.dataset import Dataset
+from saccade.errors import SaccadeError, Stopped
+from saccade.predict import load_tensors
+from saccade.prepare import Reporter
+from saccade.protocols import Metric
+from saccade.recipe import Recipe
+from saccade.scoring import Recorder, measures_as_dict, write_scores
+from saccade.tap import first_non_finite
+from saccade.training.estimate import clock
+from saccade.training.loop import NonFiniteLoss, evaluate, train_epoch
+from saccade.training.progress import Progress, load_progress, save_progress
+from saccade.training.run import RunFolder
+from saccade.training.schedule import rate_at
+from saccade.training.signals import StopRequest, catch_signals
+from saccade.types import Measure
+
+SAVE_SECONDS = 600
+"""An epoch longer than this is saved on the way."""
+
+
+def train(
+    dataset: Dataset,
+    recipe: Recipe,
+    run: RunFolder,
+    *,
+    reporter: Reporter | None = None,
+    module: nn.Module | None = None,
+) -> None:
+    """Train as the recipe says and fill `run`; continue where the folder holds a saved state.
+
+    module: the user's own network in place of one of the catalogue.
+    Raises SaccadeError for anything wrong with data or recipe, Stopped after a signal.
+    """
+    started = time.perf_counter()
+    with catch_signals() as request:
+        experiment = assemble(dataset, recipe, run, reporter=reporter or Reporter(), module=module)
+        progress = _begin_or_resume(experiment)
+        while progress.epoch < experiment.epochs and not _out_of_patience(experiment, progress):
+            _train_epoch(experiment, progress, request)
+            _score_epoch(experiment, progress)
+    _finish(experiment, progress)
+    experiment.say(f"Finished after {clock(time.perf_counter() - started)}.")
+
+
+def _begin_or_resume(experiment: Experiment) -> Progress:
+    resumed = load_progress(
+        experiment.run.last, experiment.model, experiment.optimizer, experiment.conditions
+    )
+    if resumed is None:
+        announce(experiment)
+        return Progress(losses=torch.full((len(experiment.prepared.dataset),), math.nan))
+    progress, told = resumed
+    experiment.run.write_results(progress.rows)
+    for line in told:
+        experiment.say(line)
+    if progress.epoch >= experiment.epochs:
+        experiment.say(f"Already trained for {progress.epoch} epochs; --epochs N goes on to N.")
+    else:
+        experiment.say(f"Resumed in epoch {progress.epoch + 1} after {progress.step} steps.")
+    return progress
+
+
+def _train_epoch(experiment: Experiment, progress: Progress, request: StopRequest) -> None:
+    """The rest of the epoch that `progress` stands in."""
+    saved = time.perf_counter()
+    steps = len(experiment.train)
+    before = progress.epoch * steps
+    title = f"epoch {progress.epoch + 1}/{experiment.epochs}"
+
+    def after_step(done: int) -> None:
+        nonlocal saved
+        progress.step = done - before
+        experiment.reporter.progress(title, progress.step, steps)
+        if request.exit_code is not None:
+            _save(experiment, progress)
+            raise Stopped(
+                f"Stopped in epoch {progress.epoch + 1}; {experiment.run.root} is saved. "
+                "Go on with --resume.",
+                exit_code=request.exit_code,
+            )
+        if time.perf_counter() - saved > SAVE_SECONDS:
+            _save(experiment, progress)
+            saved = time.perf_counter()
+
+    try:
+        train_epoch(
+            experiment.model,
+            experiment.task,
+            experiment.train.epoch(progress.epoch, start=progress.step),
+            experiment.optimizer,
+            hardware=experiment.hardware,
+            first_step=before + progress.step,
+            rate=partial(_rate, experiment),
+            seed=experiment.recipe.train.seed,
+            clip=experiment.recipe.optimizer.clip,
+            losses=progress.losses,
+            after_step=after_step,
+        )
+    except NonFiniteLoss as error:
+        raise _not_finite(experiment, error) from error
+
+
+def _rate(experiment: Experiment, step: int) -> float:
+    settings = experiment.recipe.optimizer
+    total = len(experiment.train) * experiment.epochs
+    return rate_at(
+        settings.schedule or "",
+        step,
+        total,
+        lr0=settings.lr0 or 0.0,
+        warmup=round((settings.warmup or 0.0) * total),
+    )
+
+
+def _score_epoch(experiment: Experiment, progress: Progress) -> None:
+    """Measure the clean training part and dev, keep the best network, save."""
+    clean, _, _ = _evaluate(experiment, experiment.clean)
+    dev, metric, dev_loss = _evaluate(experiment, experiment.dev)
+    known = progress.losses[torch.isfinite(progress.losses)]
+    row = {
+        "train/loss": float(known.double().mean()),
+        **{f"train/{name}": measure.value for name, measure in clean.items()},
+        **{f"metrics/{name}": measure.value for name, measure in dev.items()},
+        "val/loss": dev_loss,
+        "lr/pg0": _rate(experiment, (progress.epoch + 1) * len(experiment.train) - 1),
+    }
+    progress.end_epoch(row)
+    score = dev[metric.main].value
+    if progress.is_best(score if metric.higher_is_better else -score):
+        card = replace(experiment.card, metrics=measures_as_dict(dev))
+        experiment.run.write_best(experiment.model.state_dict(), card)
+    _save(experiment, progress)
+    experiment.run.write_results(progress.rows)
+    experiment.say(
+        f"epoch {progress.epoch}/{experiment.epochs}  loss {row['train/loss']:.4f}  "
+        f"dev loss {dev_loss:.4f}  dev {metric.main} {score:.4f}"
+    )
+
+
+def _out_of_patience(experiment: Experiment, progress: Progress) -> bool:
+    patience = experiment.recipe.train.patience or 0
+    if not patience or progress.epoch - progress.best_epoch < patience:
+        return False
+    experiment.say(
+        f"Stopped early: no better dev score for {patience} epochs; the best was epoch "
+        f"{progress.best_epoch}."
+    )
+    return True
+
+
+def _evaluate(
+    experiment: Experiment, batches: Batches, recorder: Recorder | None = None
+) -> tuple[dict[str, Measure], Metric, float]:
+    return evaluate(
+        experiment.model,
+        experiment.task,
+        batches.epoch(0),
+        hardware=experiment.hardware,
+        each=recorder,
+    )
+
+
+def _save(experiment: Experiment, progress: Progress) -> None:
+    save_progress(
+        experiment.run.last,
+        progress,
+        experiment.model,
+        experiment.optimizer,
+        experiment.conditions,
+    )
+
+
+def _finish(experiment: Experiment, progress: Progress) -> None:
+    """Score the best network on the clean training part and dev; write what reports read."""
+    run, prepared = experiment.run, experiment.prepared
+    tensors, card = run.read_best()
+    load_tensors(experiment.model, tensors, run.best)
+    for split, batches in (("train", experiment.clean), ("dev", experiment.dev)):
+        recorder = Recorder()
+        measures, metric, _ = _evaluate(experiment, batches, recorder)
+        write_scores(run, split, recorder, metric, prepared.dataset, prepared.ingested.pixels)
+    targets = prepared.targets_of(prepared.rows("dev"))
+    decision = experiment.task.decide(recorder.results, targets)
+    run.write_card(replace(card, metrics=measures_as_dict(measures), decision=decision))
+    rows = experiment.train.rows
+    losses = {f"epoch_{n}": each[rows].numpy() for n, each in enumerate(progress.dynamics, 1)}
+    keys = [prepared.dataset.examples[row].key for row in rows.tolist()]
+    run.write_table(run.dynamics, {"index": rows.numpy(), "key": keys, **losses})
+
+
+def _not_finite(experiment: Experiment, error: NonFiniteLoss) -> SaccadeError:
+    """Where the numbers went wrong: step, files, first layer; and what to try."""
+    layer = first_non_finite(experiment.model, error.batch.inputs)
+    indices = error.batch.indices.cpu()[error.rows].tolist()
+    files = [experiment.prepared.dataset.examples[index].key for index in indices]
+    named = ", ".join(files[:5]) + (" ..." if len(files) > 5 else "")
+    return SaccadeError(
+        f"The loss is not finite at step {error.step + 1} (first layer at fault: "
+        f"{layer or 'the loss itself'}; pictures: {named}). The last good state is kept. "
+        f"Try a smaller rate: --lr0 {(experiment.recipe.optimizer.lr0 or 0.0) / 10:g}.",
+        name="non-finite-loss",
+        files=files,
+    )

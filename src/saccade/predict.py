@@ -1,0 +1,195 @@
+"""From a run to answers: `load(run)` gives a Predictor, a Predictor takes pictures."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from saccade.data.batches import prepare
+from saccade.data.read import decode, decode_array
+from saccade.errors import SaccadeError
+from saccade.models import catalog
+from saccade.protocols import Task
+from saccade.tasks import table
+from saccade.tasks.own import as_backbone
+from saccade.training.device import Hardware, choose
+from saccade.training.run import open_run, read_weights
+from saccade.types import Batch, ModelCard, Preprocessing, Result
+
+PICTURE_SUFFIXES = frozenset(
+    ".jpg .jpeg .png .bmp .gif .tif .tiff .webp .ppm .pgm .pbm .heic .heif .avif".split()
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What was found in one picture: a result, or the reason why it could not be read."""
+
+    source: str
+    result: Result | None = None
+    error: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        found = {"error": self.error} if self.result is None else self.result.as_dict()
+        return {"source": self.source, **found}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictor:
+    """A trained network with everything needed to use it.
+
+    Call it with paths, globs, folders or uint8 arrays (H, W) or (H, W, C) to get predictions.
+    """
+
+    model: nn.Module
+    task: Task
+    card: ModelCard
+    hardware: Hardware
+
+    def __call__(self, sources: Any, *, batch: int = 32) -> list[Prediction]:
+        """One prediction per picture, in order; unreadable pictures carry their reason.
+
+        Raises SaccadeError when nothing matches a path or glob.
+        """
+        answers: list[Prediction] = []
+        items = list(expand(sources))
+        for start in range(0, len(items), batch):
+            answers += self._predict(items[start : start + batch])
+        return answers
+
+    def _predict(self, items: Sequence[tuple[str, Any]]) -> list[Prediction]:
+        arrays: list[np.ndarray] = []
+        answers: dict[int, Prediction] = {}
+        places: list[int] = []
+        for place, (name, item) in enumerate(items):
+            try:
+                arrays.append(_decode(item, self.card.preprocessing))
+                places.append(place)
+            except SaccadeError as error:
+                answers[place] = Prediction(source=name, error=error.message)
+        if arrays:
+            for place, result in zip(places, self.results(arrays), strict=True):
+                answers[place] = Prediction(source=items[place][0], result=result)
+        return [answers[place] for place in range(len(items))]
+
+    @torch.inference_mode()
+    def results(self, arrays: list[np.ndarray]) -> list[Result]:
+        """Decoded pictures (H, W, channels) uint8 -> results."""
+        inputs, geometry = prepare(arrays, self.card.preprocessing)
+        inputs = inputs.contiguous(memory_format=self.hardware.memory_format)
+        rows = torch.arange(len(arrays))
+        batch = Batch(inputs=inputs, targets={}, indices=rows, geometry=geometry)
+        self.model.eval()
+        with self.hardware.autocast():
+            return self.task.predict(self.model, batch.to(self.hardware.device))
+
+
+def load(
+    path: str | Path, *, device: str | None = None, module: nn.Module | None = None
+) -> Predictor:
+    """The network of a run folder or weights file, ready to use.
+
+    module: the user's own network, where the run was trained with one.
+    Raises SaccadeError where the run is incomplete or damaged.
+    """
+    place = Path(path)
+    weights = place if place.suffix == ".safetensors" else open_run(place).best
+    tensors, card = read_weights(weights)
+    hardware = choose(device)
+    model, task = build(card, module=module)
+    load_tensors(model, tensors, weights)
+    model = model.to(hardware.device, memory_format=hardware.memory_format)
+    return Predictor(model=model.eval(), task=task, card=card, hardware=hardware)
+
+
+def build(card: ModelCard, *, module: nn.Module | None = None) -> tuple[nn.Module, Task]:
+    """The network and task a card names, with fresh weights."""
+    task = table.from_card(card)
+    if module is None and card.model == OWN:
+        raise SaccadeError(
+            "this run was trained with a network of your own: load(path, module=YourNetwork()).",
+            name="own-network",
+        )
+    if module is None:
+        return task.build(catalog.create(card.model, **card.arguments)), task
+    return task.build(as_backbone(module)), task
+
+
+OWN = "own"
+"""ModelCard.model of a network that is the user's own nn.Module."""
+
+
+def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Fill `model`. Raises SaccadeError listing what does not fit."""
+    expected = model.state_dict()
+    missing = sorted(set(expected) - set(tensors))
+    unknown = sorted(set(tensors) - set(expected))
+    shapes = [
+        f"{name} {tuple(tensors[name].shape)} for {tuple(value.shape)}"
+        for name, value in expected.items()
+        if name in tensors and tensors[name].shape != value.shape
+    ]
+    if missing or unknown or shapes:
+        parts = [("missing", missing), ("unknown", unknown), ("of another shape", shapes)]
+        told = "; ".join(f"{what}: {', '.join(names[:5])}" for what, names in parts if names)
+        raise SaccadeError(
+            f"{path}: these weights are not of this network ({told}).",
+            name="wrong-weights",
+            files=[str(path)],
+        )
+    model.load_state_dict(tensors)
+
+
+def expand(sources: Any) -> Iterator[tuple[str, Any]]:
+    """Names and pictures: a path, glob, folder (its pictures, at any depth), array, or many."""
+    if isinstance(sources, str | Path | np.ndarray) or not isinstance(sources, Sequence):
+        sources = [sources]
+    for number, source in enumerate(sources):
+        if not isinstance(source, str | Path):
+            yield f"array {number}", np.asarray(source)
+            continue
+        found = _files(Path(source))
+        if not found:
+            raise SaccadeError(
+                f"{source}: no picture found. Name a picture, a folder with pictures or a pattern "
+                'such as "photos/*.jpg".',
+                name="no-pictures",
+                files=[str(source)],
+            )
+        yield from ((str(file), file) for file in found)
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        inside = (file for file in path.rglob("*") if file.suffix.lower() in PICTURE_SUFFIXES)
+        return sorted(file for file in inside if file.is_file())
+    if path.exists():
+        return [path]
+    return sorted(
+        Path(name) for name in glob.glob(str(path), recursive=True) if Path(name).is_file()
+    )
+
+
+def _decode(item: Any, preprocessing: Preprocessing) -> np.ndarray:
+    if isinstance(item, np.ndarray):
+        return decode_array(item, channels=preprocessing.channels)
+    try:
+        data = item.read_bytes()
+    except OSError as error:
+        raise SaccadeError(f"{item}: cannot be read ({error.strerror}).", files=[item]) from error
+    try:
+        return decode(
+            data,
+            channels=preprocessing.channels,
+            background=preprocessing.background,
+            at_least=max(preprocessing.height, preprocessing.width),
+        )
+    except SaccadeError as error:
+        raise SaccadeError(f"{item}: {error.message}", name=error.name, files=[item]) from error

@@ -1,0 +1,132 @@
+"""Scores written down example by example: what the report and the diagnosis read."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from saccade.data.dataset import Dataset
+from saccade.protocols import Metric
+from saccade.training.run import RunFolder
+from saccade.types import Batch, Heads, Measure, Scored
+
+THUMBNAIL = 96
+MOST_THUMBNAILS = 5000
+
+
+@dataclass
+class Recorder:
+    """Collects scored batches; `columns` gives the table of predictions/<split>.parquet."""
+
+    indices: list[Tensor] = field(default_factory=list)
+    losses: list[Tensor] = field(default_factory=list)
+    errors: list[Tensor] = field(default_factory=list)
+    embeddings: list[Tensor] = field(default_factory=list)
+    results: list[Any] = field(default_factory=list)
+
+    def __call__(self, scored: Scored, batch: Batch) -> None:
+        self.indices.append(batch.indices.cpu())
+        self.losses.append(scored.losses)
+        self.errors.append(scored.errors)
+        self.results += scored.results
+        if scored.embeddings is not None:
+            self.embeddings.append(scored.embeddings.half())
+
+    def columns(self, dataset: Dataset) -> dict[str, Any]:
+        """One row per example: id, target, result, loss, error, embedding."""
+        indices = torch.cat(self.indices).numpy()
+        examples = [dataset.examples[index] for index in indices]
+        names = [item.name for item in dataset.fields]
+        table: dict[str, Any] = {
+            "index": indices,
+            "key": [_clean(example.key) for example in examples],
+            "target": [_target(example.target, names) for example in examples],
+            "loss": torch.cat(self.losses).numpy(),
+            "error": torch.cat(self.errors).numpy(),
+            **_result_columns(self.results),
+        }
+        if self.embeddings:
+            table["embedding"] = list(torch.cat(self.embeddings).numpy())
+        return table
+
+
+def write_scores(
+    run: RunFolder, split: str, recorder: Recorder, metric: Metric, dataset: Dataset, pixels: Tensor
+) -> None:
+    """predictions/<split>.parquet, its thumbnails, and the details of the metric."""
+    columns = recorder.columns(dataset)
+    run.write_table(run.predictions(split), columns)
+    run.write_table(run.thumbnails(split), _thumbnails(columns, pixels))
+    details = run.read_json(run.details) if run.details.is_file() else {}
+    run.write_json(run.details, {**details, split: metric.details()})
+
+
+def measures_as_dict(measures: Mapping[str, Measure]) -> dict[str, dict[str, float]]:
+    """For JSON: name -> {value, low, high, n}."""
+    return {
+        name: {"value": m.value, "low": m.low, "high": m.high, "n": m.n}
+        for name, m in measures.items()
+    }
+
+
+def _target(target: Mapping[str, Any], names: Sequence[str]) -> str:
+    """A class name as it is; anything else as JSON."""
+    value = target.get(names[0]) if len(names) == 1 else dict(target)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _clean(text: str) -> str:
+    """File names that are not UTF-8 hold lone surrogates, which Parquet cannot."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _result_columns(results: Sequence[Any]) -> dict[str, list[Any]]:
+    if isinstance(results[0], Heads):
+        return {"result": [json.dumps(result.as_dict()) for result in results]}
+    columns: dict[str, list[Any]] = {}
+    for item in fields(results[0]):
+        values = [getattr(result, item.name) for result in results]
+        if isinstance(values[0], Tensor):
+            columns[item.name] = [value.tolist() for value in values]
+        elif isinstance(values[0], float | str):
+            columns[item.name] = values
+    for name in ("label", "labels", "score"):
+        if name not in columns and hasattr(results[0], name):
+            columns[name] = [getattr(result, name) for result in results]
+    return columns
+
+
+def _thumbnails(columns: Mapping[str, Any], pixels: Tensor) -> dict[str, Any]:
+    """Small JPEGs: of every example, or of the worst and a regular sample where there are many."""
+    losses = np.nan_to_num(columns["loss"], nan=-np.inf)
+    chosen = np.arange(len(losses))
+    if len(losses) > MOST_THUMBNAILS:
+        worst = np.argsort(-losses)[: MOST_THUMBNAILS // 2]
+        sample = np.linspace(0, len(losses) - 1, MOST_THUMBNAILS // 2).astype(int)
+        chosen = np.unique(np.concatenate([worst, sample]))
+    indices = np.asarray(columns["index"])[chosen]
+    return {
+        "index": indices,
+        "key": [columns["key"][place] for place in chosen],
+        "jpeg": [_jpeg(pixels[index]) for index in indices.tolist()],
+    }
+
+
+def _jpeg(pixels: Tensor) -> bytes:
+    array = pixels.permute(1, 2, 0).numpy()
+    picture = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+    scale = THUMBNAIL / max(picture.size)
+    if scale < 1:
+        size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+        picture = picture.resize(size, Image.Resampling.BILINEAR)
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=85)
+    return file.getvalue()

@@ -1,0 +1,139 @@
+"""Score a finished run on its own dev or test part, or on other data."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import torch
+
+from saccade.data.dataset import Dataset
+from saccade.errors import SaccadeError
+from saccade.predict import Predictor
+from saccade.prepare import Prepared, Reporter, make_batches, prepare_data
+from saccade.recipe import from_dict
+from saccade.scoring import Recorder, measures_as_dict, write_scores
+from saccade.training.loop import evaluate
+from saccade.training.run import RunFolder
+from saccade.types import Measure, ModelCard
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validation:
+    """What `val` found. measures: metric name -> value with interval; details: per class."""
+
+    run: str
+    task: str
+    split: str
+    examples: int
+    measures: Mapping[str, Measure]
+    details: Mapping[str, Any]
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON of the command line."""
+        return {
+            "run": self.run,
+            "task": self.task,
+            "split": self.split,
+            "examples": self.examples,
+            "metrics": {name: measure.value for name, measure in self.measures.items()},
+            "intervals": {name: [m.low, m.high] for name, m in self.measures.items()},
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def validate(
+    run: RunFolder,
+    predictor: Predictor,
+    dataset: Dataset,
+    *,
+    split: str = "dev",
+    own: bool = True,
+    reporter: Reporter | None = None,
+) -> Validation:
+    """Score `predictor` on one part of `dataset`.
+
+    own: the data are those of the run, whose split is kept and whose scores are written into it;
+    every look at its test part is counted there. Otherwise the part is what the data's own folders
+    or columns call so, or everything where they name no parts.
+
+    Raises SaccadeError where the part is empty or holds a class the network does not know.
+    """
+    started = time.perf_counter()
+    card = predictor.card
+    values = run.read_args()
+    values.pop("run", None)
+    recipe = from_dict(values)
+    prepared = prepare_data(
+        dataset if own else with_classes_of(dataset, card),
+        recipe,
+        reporter=reporter or Reporter(),
+        manifest=run.read_json(run.data) if own else None,
+        split_now=own,
+    )
+    rows = prepared.rows(split)
+    if not own and not dataset.parts():
+        rows = torch.arange(len(prepared.dataset))
+    if len(rows) == 0:
+        raise _no_part(prepared, run, split)
+    recorder = Recorder()
+    batches = make_batches(prepared, rows, recipe, predictor.hardware, train=False)
+    measures, metric, _ = evaluate(
+        predictor.model,
+        predictor.task,
+        batches.epoch(0),
+        hardware=predictor.hardware,
+        each=recorder,
+    )
+    if own:
+        if split == "test":
+            _count_look(run, measures)
+        write_scores(run, split, recorder, metric, prepared.dataset, prepared.ingested.pixels)
+    return Validation(
+        run=str(run.root),
+        task=card.task,
+        split=split,
+        examples=len(rows),
+        measures=measures,
+        details=metric.details(),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def with_classes_of(dataset: Dataset, card: ModelCard) -> Dataset:
+    """Other data seen with the network's class tables: names count, not positions.
+
+    Raises SaccadeError for a field that the data lack.
+    """
+    there = {item.name: item.kind for item in dataset.fields}
+    for item in card.fields:
+        if there.get(item.name) != item.kind:
+            raise SaccadeError(
+                f"{dataset.root}: the network predicts {item.name} ({item.kind}), the data hold "
+                f"{', '.join(f'{name} ({kind})' for name, kind in there.items()) or 'no labels'}.",
+                name="other-annotation",
+                files=[dataset.root],
+            )
+    return replace(dataset, fields=card.fields)
+
+
+def _no_part(prepared: Prepared, run: RunFolder, split: str) -> SaccadeError:
+    names, counts = np.unique(prepared.part, return_counts=True)
+    there = ", ".join(f"{name} ({count})" for name, count in zip(names, counts, strict=True))
+    return SaccadeError(
+        f"--split {split}: {run.root} has no {split} part, its parts are {there}. A test part can "
+        "be cut when training: --set data.test=0.2.",
+        name="no-such-part",
+    )
+
+
+def _count_look(run: RunFolder, measures: Mapping[str, Measure]) -> None:
+    """Note that somebody looked: a test part that is looked at often becomes a dev part."""
+    looks = run.read_json(run.looks) if run.looks.is_file() else []
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    run.write_json(run.looks, [*looks, {"when": when, "metrics": measures_as_dict(measures)}])

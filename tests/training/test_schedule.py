@@ -1,0 +1,46 @@
+"""Schedules against their formulas and torch's schedulers."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from saccade.errors import SaccadeError
+from saccade.training.schedule import SCHEDULES, rate_at
+
+
+def test_cosine_is_torchs() -> None:
+    parameter = torch.zeros(1, requires_grad=True)
+    optimizer = torch.optim.SGD([parameter], lr=0.4)
+    theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=50)
+    for step in range(50):
+        expected = optimizer.param_groups[0]["lr"]
+        assert rate_at("cosine", step, 50, lr0=0.4) == pytest.approx(expected, abs=1e-9)
+        optimizer.step()
+        theirs.step()
+
+
+def test_closed_forms() -> None:
+    assert rate_at("constant", 70, 100, lr0=0.1) == 0.1
+    assert rate_at("linear", 25, 100, lr0=1.0) == 0.75
+    assert [rate_at("step", s, 90, lr0=1.0) for s in (0, 29, 30, 60, 89)] == pytest.approx(
+        [1, 1, 0.1, 0.01, 0.01]
+    )
+    assert rate_at("exponential", 50, 100, lr0=1.0) == pytest.approx(math.sqrt(0.001))
+    assert rate_at("1/t", 100, 100, lr0=1.0) == pytest.approx(0.1)
+    assert rate_at("onecycle", 30, 100, lr0=1.0) == pytest.approx(1.0)
+    assert rate_at("onecycle", 100, 100, lr0=1.0) == pytest.approx(1e-4)
+
+
+@pytest.mark.parametrize("name", list(SCHEDULES))
+def test_warmup_rises_to_the_first_rate_and_rates_stay_positive(name: str) -> None:
+    rates = [rate_at(name, step, 200, lr0=0.3, warmup=20) for step in range(200)]
+    assert all(0 < rate <= 0.3 + 1e-12 for rate in rates)
+    assert rates[:20] == pytest.approx([0.3 * (step + 1) / 21 for step in range(20)])
+
+
+def test_an_unknown_name_lists_the_known() -> None:
+    with pytest.raises(SaccadeError, match="cosine"):
+        rate_at("cosin", 0, 1, lr0=1.0)
