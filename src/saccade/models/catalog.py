@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import nn
 
@@ -57,6 +57,14 @@ def names() -> list[str]:
     return list(MODELS)
 
 
+def options(name: str) -> dict[str, Any]:
+    """The options a network has of `create` but init, each with the paper's own choice."""
+    if name not in MODELS:
+        raise unknown_name("model", name, MODELS)
+    parameters = list(inspect.signature(MODELS[name].build).parameters.values())
+    return {each.name: each.default for each in parameters[1:]}
+
+
 def create(
     name: str,
     *,
@@ -75,7 +83,7 @@ def create(
     act        relu, gelu, silu, tanh ... (`saccade.layers.ACTS`)
     init       zeros, normal, lecun, he, xavier, orthogonal, dirac
     dropout    probability before the final layer, or where the paper has it
-    stem       "large" as published, "small" keeps the resolution of small pictures
+    stem       "standard" as published, "small" keeps the resolution of small pictures
     auxiliary  the extra heads of GoogLeNet and Inception v3
 
     Raises SaccadeError for an unknown name, and for an option that the network does not have.
@@ -83,7 +91,7 @@ def create(
     if name not in MODELS:
         raise unknown_name("model", name, MODELS)
     entry = MODELS[name]
-    options = {
+    given = {
         "num_classes": entry.num_classes if num_classes is None else num_classes,
         "in_channels": entry.input[0] if in_channels is None else in_channels,
         "norm": norm,
@@ -92,11 +100,10 @@ def create(
         "stem": stem,
         "auxiliary": auxiliary,
     }
-    given = {key: value for key, value in options.items() if value is not None}
-    possible = inspect.signature(entry.build).parameters
+    given = {key: value for key, value in given.items() if value is not None}
     for key in given:
-        if key not in possible:
-            having = [other for other, its in MODELS.items() if _takes(its, key)]
+        if key not in options(name):
+            having = [other for other in MODELS if key in options(other)]
             raise SaccadeError(
                 f"{name} has no option {key!r}; networks that have it: {', '.join(having)}",
                 name="unknown-option",
@@ -106,7 +113,3 @@ def create(
         assert isinstance(model, nn.Module)
         initialise(model, init)
     return model
-
-
-def _takes(entry: Entry, option: str) -> bool:
-    return option in inspect.signature(entry.build).parameters

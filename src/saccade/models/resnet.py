@@ -126,11 +126,11 @@ class ResNet(nn.Module):
         norm: str = "batch",
         act: str = "relu",
         dropout: float = 0.0,
-        stem: str = "large",
+        stem: str = "standard",
     ) -> None:
         super().__init__()
-        if stem not in ("large", "small"):
-            raise unknown_name("stem", stem, ("large", "small"))
+        if stem not in ("standard", "small"):
+            raise unknown_name("stem", stem, ("standard", "small"))
         small, bias = stem == "small", not shifts(norm)
         kernel, stride = (3, 1) if small else (7, 2)
         self.conv1 = nn.Conv2d(
@@ -189,7 +189,7 @@ def build(
     norm: str = "batch",
     act: str = "relu",
     dropout: float = 0.0,
-    stem: str = "large",
+    stem: str = "standard",
 ) -> Backbone:
     block, blocks = VARIANTS[name]
     return ResNet(

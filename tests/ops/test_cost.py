@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from saccade.models import catalog
+from saccade.ops.cost import by_stage, describe, total, training_bytes
+
+
+class Branches(nn.Module):
+    """Two branches of different view, functions instead of modules, one weight used twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wide = nn.Conv2d(4, 4, 5, padding=2)
+        self.narrow = nn.Conv2d(4, 4, 1)
+        self.last = nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.narrow(F.relu(self.narrow(x)))
+        x = torch.cat([self.wide(x), x], 1)
+        x = F.max_pool2d(x, 2)
+        return self.last(x.mean((2, 3)))
+
+
+def test_rows_of_a_users_module_by_hand() -> None:
+    rows = describe(Branches(), (4, 8, 8))
+    assert [(row.name, row.kind, row.parameters, row.multiply_adds) for row in rows] == [
+        ("narrow", "conv", 20, 4 * 64 * 4),
+        ("relu", "act", 0, 0),
+        ("narrow", "conv", 0, 4 * 64 * 4),
+        ("wide", "conv", 404, 4 * 64 * 100),
+        ("cat", "join", 0, 0),
+        ("max_pool2d", "pool", 0, 0),
+        ("last", "linear", 27, 24),
+    ]
+    # 5x5, then 2x2 pooling: 6; the mean over 4 x 4 values two pixels apart: 6 + 3 * 2
+    assert [row.receptive_field for row in rows] == [1, 1, 1, 5, 5, 6, 12]
+    assert rows[4].output == (8, 8, 8)
+    assert rows[4].activation_bytes == 8 * 8 * 8 * 4
+
+
+def test_receptive_field_is_where_gradients_reach() -> None:
+    """The slow way: which input pixels change the middle value of the last map."""
+    model = nn.Sequential(
+        nn.Conv2d(1, 1, 3, stride=2, padding=1),
+        nn.AvgPool2d(3, 2, 1),
+        nn.Conv2d(1, 1, 3, dilation=2, padding=2),
+    )
+    images = torch.zeros(1, 1, 65, 65, requires_grad=True)
+    for parameter in model.parameters():
+        nn.init.ones_(parameter)
+    model(images)[0, 0, 8, 8].backward()
+    assert images.grad is not None
+    seen = images.grad[0, 0].abs().sum(1).nonzero()
+    reach = int(seen.max() - seen.min() + 1)
+    assert describe(model, (1, 65, 65))[-1].receptive_field == reach
+
+
+@pytest.mark.parametrize("name", ["resnet50", "airbench", "convnet"])
+def test_multiply_adds_agree_with_torchs_own_counter(name: str) -> None:
+    model = catalog.create(name)
+    shape = catalog.INPUT[name]
+    with torch.device("meta"):
+        empty = catalog.create(name)
+    assert isinstance(empty, nn.Module)
+    with FlopCounterMode(display=False) as counter:
+        empty.eval()(torch.zeros(1, *shape, device="meta"))
+    rows = describe(model, shape)  # type: ignore[arg-type]
+    assert total(rows).multiply_adds == counter.get_total_flops() // 2
+
+
+def test_stages_add_up_and_the_model_stays_as_it_was() -> None:
+    model = catalog.create("resnet18")
+    assert isinstance(model, nn.Module)
+    rows = describe(model, (3, 64, 64))
+    stages = by_stage(rows)
+    assert list(stages) == [0, 1, 2, 3, -1]
+    assert stages[2].output == (256, 4, 4)
+    assert stages[-1].output == (1000,)
+    assert sum(stage.parameters for stage in stages.values()) == 11_689_512
+    assert model.training
+    assert model.fc.weight.device.type == "cpu"
+
+
+def test_training_bytes_of_one_layer_by_hand() -> None:
+    # the second convolution keeps its input for the backward pass (the first one's is the picture),
+    # tanh its output
+    model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Tanh(), nn.Conv2d(8, 2, 1))
+    assert training_bytes(model, (3, 10, 10)) == 8 * 100 * 4
