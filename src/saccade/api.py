@@ -7,18 +7,16 @@ run.predict("new.jpg")
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from torch import nn
 
 from saccade import report
 from saccade.data.audit import audit, summary
-from saccade.data.dataset import Dataset, choose_task
-from saccade.data.ingest import Ingested
+from saccade.data.dataset import Dataset
 from saccade.data.open import open_dataset
 from saccade.errors import SaccadeError
 from saccade.experiment import train as run_experiment

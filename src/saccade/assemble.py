@@ -14,8 +14,6 @@ from saccade.data.batches import Batches
 from saccade.data.dataset import Dataset
 from saccade.data.pictures import mosaic
 from saccade.defaults import Facts, complete
-from saccade.errors import SaccadeError
-from saccade.files import write_atomic
 from saccade.models import catalog
 from saccade.predict import OWN
 from saccade.prepare import Prepared, Reporter, make_batches, prepare_data

@@ -31,7 +31,7 @@ class Facts:
 def complete(recipe: Recipe, facts: Facts) -> Recipe:
     """The recipe with every None decided; what the user set stays."""
     small = max(facts.height, facts.width) <= SMALL
-    name = recipe.model.name or ("airbench" if small else "resnet18")
+    name = recipe.model.name or _network(small, facts.hardware)
     batch = recipe.train.batch or _batch(facts.examples, small)
     epochs = recipe.train.epochs or _epochs(facts.examples, small)
     optimizer = recipe.optimizer.name or "sgd"
@@ -80,6 +80,13 @@ def complete(recipe: Recipe, facts: Facts) -> Recipe:
     return Recipe.model_validate(values)
 
 
+def _network(small: bool, hardware: Hardware) -> str:
+    """The narrow form on a CPU: three times faster, about half a point less accurate."""
+    if not small:
+        return "resnet18"
+    return "airbench_small" if hardware.device == "cpu" else "airbench"
+
+
 def _batch(examples: int, small: bool) -> int:
     """At least some fifty updates an epoch, in powers of two; photos fill memory sooner."""
     wanted = max(16, min(256 if small else 64, examples // 32))
@@ -88,8 +95,8 @@ def _batch(examples: int, small: bool) -> int:
 
 def _epochs(examples: int, small: bool) -> int:
     """Enough updates for the amount of data: many passes over little, few over much."""
-    passes = 300_000 / examples if small else 40_000 / examples
-    return round(max(6, min(60 if small else 40, passes)))
+    passes = 450_000 / examples if small else 40_000 / examples
+    return round(max(8, min(60 if small else 40, passes)))
 
 
 def _rate(optimizer: str, model: str, batch: int) -> float:

@@ -1,0 +1,131 @@
+"""Kills trainings with SIGKILL and compares what is left with a run that was never killed.
+
+Each training runs in a forked child of a parent that has imported everything and computed nothing,
+so that a kill costs no start-up. `python tests/kills.py 200` is the long form.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+import saccade
+from saccade import api
+from saccade.training.checkpoint import load_checkpoint
+
+KEYS = {"model": "convnet", "epochs": 3, "batch": 128, "dropout": 0.3, "seed": 5, "device": "cpu"}
+
+
+def _train(project: Path, **keys: object) -> None:
+    torch.set_num_threads(1)
+    saccade.train("sample:digits", project=project, name="run", resume=True, **{**KEYS, **keys})
+
+
+def _fork(action: Callable[[], None]) -> int:
+    """Run `action` in a child process; its process number."""
+    child = os.fork()
+    if child:
+        return child
+    code = 1
+    try:
+        action()
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def fingerprint(project: Path) -> dict[str, str]:
+    """SHA-256 of everything that must be equal: best weights, results, final state, predictions."""
+    run = project / "classification" / "run"
+    state = load_checkpoint(run / "weights" / "last")
+    assert state is not None
+    prints = {
+        f"{group}/{name}": hashlib.sha256(value.contiguous().numpy().tobytes()).hexdigest()
+        for group, tensors in state.tensors.items()
+        for name, value in tensors.items()
+    }
+    for name in ("weights/best.safetensors", "results.csv", "predictions/dev.parquet", "args.yaml"):
+        prints[name] = hashlib.sha256((run / name).read_bytes()).hexdigest()
+    return prints
+
+
+def _kill_at_write(count: int) -> None:
+    """Make this process kill itself at its `count`-th fsync or rename."""
+    left = count
+
+    def deadly(call: Callable[..., object]) -> Callable[..., object]:
+        def wrapped(*args: object, **kwargs: object) -> object:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return call(*args, **kwargs)
+
+        return wrapped
+
+    os.fsync = deadly(os.fsync)  # type: ignore[assignment]
+    Path.rename = deadly(Path.rename)  # type: ignore[method-assign,assignment]
+    Path.replace = deadly(Path.replace)  # type: ignore[method-assign,assignment]
+
+
+def _killed(child: int, after: float | None) -> bool:
+    """Wait for the child, killing it `after` seconds; True where SIGKILL ended it."""
+    if after is not None:
+        end = time.monotonic() + after
+        while time.monotonic() < end:
+            done, status = os.waitpid(child, os.WNOHANG)
+            if done:
+                return os.WIFSIGNALED(status)
+            time.sleep(0.002)
+        os.kill(child, signal.SIGKILL)
+    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+
+
+def run_to_the_end(project: Path, **keys: object) -> None:
+    child = _fork(lambda: _train(project, **keys))
+    assert os.waitpid(child, 0)[1] == 0, "the training failed"
+
+
+def kill_and_compare(kills: int, folder: Path, seed: int = 0) -> dict[str, int]:
+    """Kill `kills` times, half at random moments and half inside writes, over as many runs as it
+    takes; every run is then finished and must equal the unbroken one. Counts what happened."""
+    rng = random.Random(seed)
+    started = time.monotonic()
+    run_to_the_end(folder / "unbroken")
+    seconds = time.monotonic() - started
+    expected = fingerprint(folder / "unbroken")
+    counts = {"runs": 0, "random": 0, "inside a write": 0}
+    while counts["random"] + counts["inside a write"] < kills:
+        project = folder / f"killed{counts['runs']}"
+        for turn in range(4):
+            if turn % 2:
+                child = _fork(lambda: _train(project))
+                how, killed = "random", _killed(child, rng.uniform(0, seconds))
+            else:
+                number = rng.randint(1, 40)
+
+                def act(number: int = number) -> None:
+                    _kill_at_write(number)
+                    _train(project)
+
+                how, killed = "inside a write", _killed(_fork(act), None)
+            counts[how] += killed
+        run_to_the_end(project)
+        assert fingerprint(project) == expected, f"{project} differs from the unbroken run"
+        counts["runs"] += 1
+    return counts
+
+
+if __name__ == "__main__":
+    assert api
+    with tempfile.TemporaryDirectory() as place:
+        print(kill_and_compare(int(sys.argv[1]), Path(place)))
