@@ -1,0 +1,209 @@
+"""Whole batches as a few tensor operations, from stored pictures and encoded targets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from saccade.data.augment import Augment
+from saccade.data.color import Colors, num_uniforms, principal, statistics
+from saccade.data.follow import follow, spatial_kind
+from saccade.data.order import balanced, once
+from saccade.data.render import Draw, Renderer, draw
+from saccade.data.resize import Size, content, lay_out
+from saccade.data.targets import encode_targets
+from saccade.data.uniforms import uniforms
+from saccade.errors import SaccadeError
+from saccade.types import Batch, Geometry, Preprocessing
+
+__all__ = ["Batches", "encode_targets", "prepare", "principal", "statistics"]
+
+Rows = Tensor | np.ndarray | Sequence[int]
+ON_DEVICE = 0.3
+"""Share of an accelerator's free memory that stored pictures may take."""
+
+
+class Batches:
+    """The batches of one part of the data, epoch after epoch.
+
+    Args:
+        pixels: (M, C, canvas height, canvas width) uint8, best channels-last in memory.
+        geometry: displayed picture -> canvas, M rows.
+        targets: of `encode_targets`, M rows.
+        rows: (N,) which of the M; `Batch.indices` holds them.
+        height: of the network input in pixels, at most the canvas's.
+        width: likewise.
+        mean: per channel on the 0..1 scale; what lies beyond a picture gets it too.
+        std: likewise.
+        augment: random changes; None = the middle of the canvas as it is.
+        batch: examples in each batch; the last may have fewer.
+        seed: of order and augmentation.
+        device: where batches are made.
+        weights: (M,) of the examples' losses.
+        sampling: each row once an epoch, or classes equally often (the first label decides).
+        shuffle: another order every epoch; None = where there is augmentation.
+        drop_last: leave out a last batch that is not full.
+        memory_format: of the inputs.
+    """
+
+    def __init__(
+        self,
+        pixels: Tensor,
+        geometry: Geometry,
+        targets: Mapping[str, Any],
+        rows: Rows,
+        *,
+        height: int,
+        width: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+        augment: Augment | None = None,
+        batch: int = 256,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+        weights: Tensor | None = None,
+        sampling: Literal["once", "balanced"] = "once",
+        shuffle: bool | None = None,
+        drop_last: bool = False,
+        memory_format: torch.memory_format = torch.channels_last,
+    ) -> None:
+        self._rows = torch.as_tensor(rows, dtype=torch.int64)
+        self._size = (height, width)
+        canvas = (pixels.shape[2], pixels.shape[3])
+        if height > canvas[0] or width > canvas[1]:
+            raise SaccadeError(f"input {self._size} is larger than the stored pictures, {canvas}")
+        if len(self._rows) == 0:
+            raise SaccadeError("no examples to make batches of", name="no-examples")
+        inside = content(geometry, canvas)
+        colors = Colors(mean=torch.tensor(mean), std=torch.tensor(std))
+        if augment is not None and augment.lighting:
+            axes, variances = principal(pixels, self._rows, inside)
+            colors = replace(colors, axes=axes, variances=variances)
+        self._renderer = Renderer(
+            store=_placed(pixels, torch.device(device)),
+            colors=colors,
+            inside=inside,
+            size=self._size,
+            device=torch.device(device),
+            memory_format=memory_format,
+        )
+        self._geometry, self._targets, self._weights = geometry, targets, weights
+        self._masks = [name for name in targets if spatial_kind(name, targets) == "mask"]
+        self._augment, self._seed, self._batch = augment, seed, batch
+        self._shuffle = (augment is not None) if shuffle is None else shuffle
+        self._labels = _labels(targets)[self._rows] if sampling == "balanced" else None
+        self._drop_last = drop_last
+        self._channels = pixels.shape[1]
+
+    @property
+    def examples(self) -> int:
+        """How many examples an epoch draws."""
+        return len(self._rows) if self._labels is None else int((self._labels >= 0).sum())
+
+    def __len__(self) -> int:
+        full, rest = divmod(self.examples, self._batch)
+        return full + (rest > 0 and not self._drop_last)
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch from number `start` on, as an unbroken epoch would give them."""
+        rows, keys = self._order(epoch)
+        for step in range(start, len(self)):
+            span = slice(step * self._batch, (step + 1) * self._batch)
+            yield self._make(epoch, rows[span], keys[span])
+
+    def _order(self, epoch: int) -> tuple[Tensor, Tensor]:
+        if self._labels is not None:
+            return balanced(self._seed, epoch, self._rows, self._labels)
+        if self._shuffle:
+            return once(self._seed, epoch, self._rows)
+        return self._rows, self._rows
+
+    def _make(self, epoch: int, rows: Tensor, keys: Tensor) -> Batch:
+        drawn = self._draw(epoch, keys)
+        inputs = self._renderer.inputs(rows, drawn)
+        matrices = drawn.views @ self._geometry.matrix[rows]
+        targets = follow(self._targets, rows, matrices, self._size)
+        for name in self._masks:
+            targets[name] = self._renderer.mask(self._targets[name], rows, drawn)
+        device = self._renderer.device
+        batch = Batch(
+            inputs=inputs,
+            targets=targets,
+            indices=rows,
+            geometry=Geometry(matrix=matrices, size=self._geometry.size[rows]),
+            weights=None if self._weights is None else self._weights[rows],
+        )
+        return batch if device.type == "cpu" else batch.to(device)
+
+    def _draw(self, epoch: int, keys: Tensor) -> Draw:
+        canvas, colors = self._renderer.canvas, self._renderer.colors
+        if self._augment is None:
+            return draw(None, len(keys), canvas, self._size, colors)
+        chance = uniforms(self._seed, epoch, keys, num_uniforms(self._channels))
+        return draw(
+            self._augment,
+            len(keys),
+            canvas,
+            self._size,
+            colors,
+            chance=chance,
+            even=bool(epoch % 2 == 0),
+            first=uniforms(self._seed, -1, keys, 1)[:, 0] if self._augment.alternate else None,
+        )
+
+
+def _placed(pixels: Tensor, device: torch.device) -> Tensor:
+    """(M, H, W, C) contiguous; on the accelerator where it fits well, else where it is."""
+    store = pixels.permute(0, 2, 3, 1).contiguous()
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        if store.numel() <= ON_DEVICE * free:
+            return store.to(device)
+    return store
+
+
+def _labels(targets: Mapping[str, Any]) -> Tensor:
+    for value in targets.values():
+        if isinstance(value, Tensor) and value.dtype == torch.int64 and value.ndim == 1:
+            return value
+    raise SaccadeError(
+        "sampling: balanced needs a single label for each example; use once", name="bad-sampling"
+    )
+
+
+def prepare(
+    arrays: Sequence[np.ndarray],
+    preprocessing: Preprocessing,
+    sizes: Sequence[Size] | None = None,
+) -> tuple[Tensor, Geometry]:
+    """Decoded pictures as network input, in exactly the numbers that training and evaluation see.
+
+    Args:
+        arrays: (H, W, channels) uint8 each.
+        preprocessing: of the model card.
+        sizes: (height, width) of the displayed pictures where arrays were decoded at reduced scale
+            (see `resize.read_picture`); None = the arrays' own.
+
+    Returns:
+        inputs (N, channels, height, width) float32, channels-last, and picture -> input.
+    """
+    shapes = [(array.shape[0], array.shape[1]) for array in arrays] if sizes is None else sizes
+    store, geometry = lay_out(arrays, shapes, preprocessing)
+    size, canvas = (preprocessing.height, preprocessing.width), (store.shape[1], store.shape[2])
+    colors = Colors(mean=torch.tensor(preprocessing.mean), std=torch.tensor(preprocessing.std))
+    renderer = Renderer(
+        store=store,
+        colors=colors,
+        inside=content(geometry, canvas),
+        size=size,
+        device=torch.device("cpu"),
+        memory_format=torch.channels_last,
+    )
+    drawn = draw(None, len(store), canvas, size, colors)
+    inputs = renderer.inputs(torch.arange(len(store)), drawn)
+    return inputs, Geometry(matrix=drawn.views @ geometry.matrix, size=geometry.size)
