@@ -137,3 +137,28 @@ def test_spread_of_a_mean_is_its_standard_error() -> None:
     together = np.repeat(influence / 4, 4)  # four copies of each are no new examples
     groups = np.repeat(np.arange(400), 4)
     assert intervals.spread(together, groups) == pytest.approx(values.std() / 20, rel=1e-9)
+
+
+def test_macro_average_of_many_small_classes_has_the_right_width() -> None:
+    # twice the classes, half the examples of each: the spread of the mean stays, the bias grows
+    random = np.random.default_rng(4)
+    drawn = []
+    for _ in range(60):
+        labels = random.integers(0, 100, 1000)
+        guess = np.where(random.random(1000) < 0.5, labels, random.integers(0, 100, 1000))
+        drawn.append((labels, guess))
+    measured = [float(macro(per_class(*pair).sum(axis=0)[None])[0]) for pair in drawn]
+    low, high = intervals.bootstrap_sums(per_class(*drawn[0]), macro)
+    assert (high - low) / (2 * 1.96) == pytest.approx(np.std(measured), rel=0.3)
+    assert low < np.mean(measured) < high
+
+
+def per_class(labels: np.ndarray, guess: np.ndarray) -> np.ndarray:
+    every = np.arange(100)
+    true, claimed = labels[:, None] == every, guess[:, None] == every
+    return np.concatenate((true & claimed, ~true & claimed, true & ~claimed), axis=1).astype(float)
+
+
+def macro(sums: np.ndarray) -> np.ndarray:
+    hits, false, missed = np.split(sums, 3, axis=1)
+    return np.mean(2 * hits / np.maximum(2 * hits + false + missed, 1), axis=1)

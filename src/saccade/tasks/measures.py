@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ def macro_f1(sums: Array, n: int) -> Measure:
     """Macro F1 of (U, 3 K) hits, false, missed per unit."""
     measure = bootstrapped(sums, scores.macro_f1, n)
     if measure.low < measure.high or math.isnan(measure.value):
-        return measure
+        return replace(measure, low=max(measure.low, 0.0), high=min(measure.high, 1.0))
     # every resample is alike (all right, all wrong): the data still leave room, as for a proportion
     low, high = intervals.wilson(measure.value * n, n)
     return Measure(
