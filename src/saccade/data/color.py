@@ -77,8 +77,8 @@ def draw_colors(augment: Augment, chance: Tensor, colors: Colors) -> tuple[Tenso
 
 def _normal(chance: Tensor) -> Tensor:
     """Standard normal numbers from uniform ones."""
-    inner = chance.clamp(2.0**-25, 1 - 2.0**-25)
-    return torch.special.ndtri(inner)
+    normal: Tensor = torch.special.ndtri(chance.clamp(2.0**-25, 1 - 2.0**-25))
+    return normal
 
 
 def statistics(pixels: Tensor, rows: Tensor, inside: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -25,8 +25,8 @@ from saccade.data.views import (
 )
 
 Size = tuple[int, int]
-CHUNK = 1 << 20
-"""Values made at once on a CPU, so that what lies between two steps stays in its caches."""
+CUT, SEEN = 1 << 21, 1 << 18
+"""Values made at once on a CPU (cut out, resampled), so that steps find them in its caches."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +139,8 @@ class Renderer:
         """(N, C, H, W) float32 in the memory format."""
         channels = self.store.shape[3]
         made = torch.empty(len(rows), *self.size, channels, device=self.device)
-        for part in self._chunks(len(rows)):
+        at_once = SEEN if drawn.windows is None else CUT
+        for part in self._chunks(len(rows), at_once):
             if drawn.windows is not None:
                 self._cut(rows[part], _windows(drawn.windows, part), drawn, part, made[part])
             else:
@@ -162,9 +163,10 @@ class Renderer:
             return seen[:, 0].round().long() - 1
         return moved.masked_fill(beyond, -1) if drawn.augment.padding == "mean" else moved
 
-    def _chunks(self, count: int) -> Iterator[slice]:
-        values = self.store[0].numel() if self.device.type == "cpu" else 0
-        step = max(1, CHUNK // values) if values else count
+    def _chunks(self, count: int, at_once: int) -> Iterator[slice]:
+        step = count
+        if self.device.type == "cpu":
+            step = max(1, at_once // self.store[0].numel())
         for start in range(0, count, step):
             yield slice(start, min(start + step, count))
 

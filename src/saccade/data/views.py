@@ -40,6 +40,12 @@ class Windows:
         y = self.flipped * height - down * self.top
         return _stack([across, zero, x], [zero, down, y], [zero, zero, zero + 1])
 
+    @property
+    def alike(self) -> bool:
+        """Whether all are the same piece, and not turned."""
+        moved = (self.top != self.top[:1]) | (self.left != self.left[:1])
+        return not bool((moved | self.mirrored | self.flipped).any())
+
     def positions(self, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """Rows (N, H) and columns (N, W) of the canvas, in part beyond its edges."""
         down = _line(size[0], self.flipped) + self.top[:, None]
@@ -156,6 +162,11 @@ def gather(
     """
     _, height, width, channels = store.shape
     down, across = windows.positions(size)
+    if windows.alike and len(rows):
+        top, left = int(windows.top[0]), int(windows.left[0])
+        if 0 <= top <= height - size[0] and 0 <= left <= width - size[1]:
+            piece = store[:, top : top + size[0], left : left + size[1]]
+            return piece.index_select(0, rows.to(store.device)), down, across
     line = (rows[:, None] * height + reflect(down, height)) * width  # (N, H)
     index = line.to(store.device)[:, :, None] + reflect(across, width).to(store.device)[:, None]
     pixels = store.view(-1, channels).index_select(0, index.view(-1))
