@@ -101,13 +101,15 @@ class Notice:
     """Something to know about the data, found by a reader or the audit.
 
     name is kebab-case ("hidden-folder", "broken-file", "duplicate-across-splits"), message one
-    sentence that says what was found and what to do, files the keys or paths concerned.
+    sentence that says what was found and what to do, files the keys or paths concerned; groups
+    holds the same files where some belong together (copies of one picture).
     """
 
     name: str
     severity: Severity
     message: str
     files: tuple[str, ...] = ()
+    groups: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
