@@ -86,10 +86,11 @@ def other(data: bytes) -> str:
         return "an SVG drawing"
     if start.startswith(b"version https://git-lfs"):
         return "a Git LFS pointer (run 'git lfs pull')"
-    text = data[:256]
-    if all(byte >= 32 or byte in b"\t\r\n\f" for byte in text):
-        return f"text, beginning {text[:24].decode('utf-8', 'replace').strip()!r}"
-    return "no known picture format"
+    text = data[:256].decode("utf-8", "ignore")
+    whole = len(text.encode()) > min(len(data), 256) - 4  # the last character may be cut
+    if text and whole and all(char.isprintable() or char.isspace() for char in text):
+        return f"text, beginning {text[:24].strip()!r}"
+    return "of no known picture format"
 
 
 def orientation(data: bytes, form: str) -> int:

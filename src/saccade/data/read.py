@@ -40,6 +40,8 @@ MAX_PIXELS = 50_000_000
 
 WHITE: Colour = (255, 255, 255)
 
+FORMATS = "JPEG, PNG, GIF, BMP, TIFF, WEBP, PPM, PGM, PBM, AVIF or HEIF"
+
 # The plugins are called directly, as Image.open() warns of large pictures and tries every format.
 _OPENERS: dict[str, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
     "JPEG": JpegImagePlugin.JpegImageFile,
@@ -109,7 +111,8 @@ def decode(
         opened.load()
         flat = flatten(opened, background)
         turn = _TURNS.get(_orientation(data, form, opened))
-        return pixels(flat.transpose(turn) if turn else flat, channels, background)
+        turned = flat if turn is None else flat.transpose(turn)
+        return pixels(turned, channels, background)
 
 
 def picture(
@@ -182,7 +185,7 @@ def _opened(data: bytes, max_pixels: int) -> Iterator[tuple[str, Image.Image]]:
     """The file with its header read and its size allowed; any fault within is a SaccadeError."""
     form = sniff(data)
     if form is None:
-        raise _broken(f"is {other(data)}, not a picture" if data else "the file is empty (0 bytes)")
+        raise _broken(f"is {other(data)}; expected {FORMATS}" if data else "is empty (0 bytes)")
     if form == "WEBP" and (size := webp_size(data)):
         _check_size(size, max_pixels)
     with _QUIET(form == "TIFF" or form == "GIF" or (form == "PNG" and b"acTL" in data)):
@@ -235,6 +238,8 @@ def _reason(error: Exception) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     if "truncated" in text.lower() or isinstance(error, EOFError):
         return f"truncated: {text}"
+    if "driver" in text:
+        text = "its header makes no sense"
     return f"damaged or of an unsupported kind: {text[:200]}"
 
 

@@ -197,7 +197,8 @@ def _array(picture: Any, key: str) -> np.ndarray:
     if array.dtype == np.bool_:
         return array.astype(np.uint8) * 255
     if array.dtype.kind == "f" and array.size and array.min() >= 0 and array.max() <= 1:
-        return np.rint(array * 255).astype(np.uint8)
+        scaled: np.ndarray = np.rint(array * 255).astype(np.uint8)
+        return scaled
     low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
     raise SaccadeError(
         f"{key}: {array.dtype} from {low:g} to {high:g}; expected uint8, or floats from 0 to 1 "
