@@ -18,10 +18,10 @@ ROUNDS = 4  # passes over the classes that miss a part; one is nearly always eno
 
 @dataclass(frozen=True, kw_only=True)
 class Deal:
-    """part: (N,) str; missing: class -> (its examples, parts without it); num_units: of them."""
+    """part: (N,) str; missing: examples of classes that a part lacks; num_units: dealt."""
 
     part: np.ndarray
-    missing: dict[str, tuple[int, tuple[str, ...]]]
+    missing: dict[str, int]
     num_units: int
 
 
@@ -52,7 +52,7 @@ def deal(
     table.occupy()
     names = np.array(list(shares), dtype="<U5")
     part = names[table.place[table.of]] if len(keys) else names[:0]
-    return Deal(part=part, missing=table.missing(list(shares)), num_units=len(table.size))
+    return Deal(part=part, missing=table.missing(), num_units=len(table.size))
 
 
 class _Table:
@@ -169,24 +169,48 @@ class _Table:
                 return
 
     def bring(self, k: int, p: int) -> bool:
-        """Move the unit of class k to part p that disturbs the shares least; False if none may."""
-        able = [u for u in self.members[k] if self.may_leave(u, p)]
-        if not able:
-            return False
-        self.put(min(able, key=lambda u: (self.cost(u)[p], self.rank[u])), p)
-        return True
+        """Move the unit of class k to part p that disturbs the shares least; False if none may.
+
+        Rare classes give way, as long as one unit of each stays in train; failing that, a unit of
+        the class that stands in the way takes the place of the one that moves.
+        """
+        for rare in (False, True):
+            able = [u for u in self.members[k] if self.may_leave(u, p, rare=rare)]
+            if able:
+                self.put(min(able, key=lambda u: (self.cost(u)[p], self.rank[u])), p)
+                return True
+        line = sorted(self.members[k], key=lambda u: self.rank[u])
+        return any(self.exchange(u, p) for u in line)
+
+    def exchange(self, u: int, p: int) -> bool:
+        """Move unit u to part p after a unit from elsewhere took its place; False if none can."""
+        old = int(self.place[u])
+        for k in self.blocked(u, p):
+            for v in sorted(self.members[k], key=lambda v: self.rank[v]):
+                place = int(self.place[v])
+                if place == old or not self.may_leave(v, old, rare=True):
+                    continue
+                self.put(v, old)
+                if self.may_leave(u, p, rare=True):
+                    self.put(u, p)
+                    return True
+                self.put(v, place)
+        return False
 
     def may_leave(self, u: int, p: int, *, rare: bool = False) -> bool:
         """Whether each class of unit u still lies where it must if u goes to part p."""
+        if self.spread[-1, self.place[u]] == 1 or self.blocked(u, p):
+            return False
+        return rare or p == 0 or all(self.total[k] >= SPREAD for k in self.held[u])
+
+    def blocked(self, u: int, p: int) -> list[int]:
+        """Classes that would be missed where unit u lies if it went to part p."""
         old = int(self.place[u])
-        for k in self.held[u]:
-            if k == len(self.names):
-                continue
-            if self.spread[k, old] == 1 and (old < p or self.spread[k, p]):
-                return False
-            if p > 0 and self.total[k] < SPREAD and not rare:
-                return False
-        return bool(self.spread[-1, old] > 1)
+        return [
+            k
+            for k in self.held[u]
+            if k < len(self.names) and self.spread[k, old] == 1 and (old <= p or self.spread[k, p])
+        ]
 
     def occupy(self) -> None:
         """Fill an empty part, the dev part first: by one small unit, or, where all classes are
@@ -203,15 +227,14 @@ class _Table:
                 if short and self.may_leave(u, p, rare=True):
                     self.put(u, p)
 
-    def missing(self, parts: Sequence[str]) -> dict[str, tuple[int, tuple[str, ...]]]:
-        lacking = {}
-        for k, name in enumerate(self.names):
-            empty = tuple(
-                part for p, part in enumerate(parts) if self.spread[-1, p] and not self.spread[k, p]
-            )
-            if empty and not name.startswith(BIN):
-                lacking[name] = (int(self.total[k]), empty)
-        return lacking
+    def missing(self) -> dict[str, int]:
+        used = self.spread[-1] > 0
+        lacking = (self.spread[:-1, used] == 0).any(1)
+        return {
+            name: int(n)
+            for name, n, lacks in zip(self.names, self.total[:-1], lacking, strict=True)
+            if lacks and not name.startswith(BIN)
+        }
 
 
 def _ranks(keys: Sequence[str], of: np.ndarray, count: int, seed: int) -> np.ndarray:

@@ -7,7 +7,7 @@ fills each class up to its exact share. The same seed and files give the same pa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -201,13 +201,14 @@ def _judge(
                 + " for an unbiased measure",
             )
         )
-    return notices + _rare(job, list(parts)) + _off_share(part[free], parts)
+    rare = rare_classes(job.missing, [name for name in parts if name not in missing])
+    return notices + rare + _off_share(part[free], parts)
 
 
-def _rare(job: Deal, parts: list[Split]) -> list[Notice]:
-    """One notice for the classes with too few examples, one for those in too few groups."""
-    few = {name: n for name, (n, _) in job.missing.items() if n < len(PARTS)}
-    bound = {name: n for name, (n, _) in job.missing.items() if n >= len(PARTS)}
+def rare_classes(missing: Mapping[str, int], parts: Sequence[str]) -> list[Notice]:
+    """What to say of classes, with their numbers of examples, that are not in all `parts`."""
+    few = {name: n for name, n in sorted(missing.items()) if n < len(PARTS)}
+    bound = {name: n for name, n in sorted(missing.items()) if n >= len(PARTS)}
     notices = []
     if few:
         notices.append(
@@ -224,8 +225,8 @@ def _rare(job: Deal, parts: list[Split]) -> list[Notice]:
             Notice(
                 name="rare-class-in-parts",
                 severity="warning",
-                message=f"{_listed(bound)}: too few separate groups or combinations to be in all "
-                f"of {', '.join(parts)}; add pictures of further groups",
+                message=f"{_listed(bound)}: not in all of {', '.join(parts)}, as too few separate "
+                "groups, pictures or combinations of labels have them; add such pictures",
                 files=tuple(bound),
             )
         )

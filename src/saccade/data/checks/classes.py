@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 import numpy as np
 
+from saccade.data import splits
 from saccade.data.checks.facts import Facts, listed, some_of
 from saccade.data.splits import PARTS
 from saccade.types import Notice
@@ -51,20 +52,13 @@ def tiny_classes(facts: Facts) -> Iterator[Notice]:
 
 def rare_classes(facts: Facts) -> Iterator[Notice]:
     """Classes that our own split could not put into every part."""
-    own = [e.split in (None, "train") for e in facts.dataset.examples]
-    parts = [part for part in PARTS if ((facts.part == part) & np.array(own)).any()]
+    own = np.array([example.split in (None, "train") for example in facts.dataset.examples])
+    parts = [part for part in PARTS if ((facts.part == part) & own).any()]
+    counts: Counter[str] = Counter()
     present: dict[str, set[str]] = defaultdict(set)
-    for names, part, mine in zip(facts.classes, facts.part.tolist(), own, strict=True):
-        for name in names:
-            present[name].update([part] if mine else [])
-    rare = [name for name in facts.class_order() if len(present[name]) < len(parts)]
-    if rare and len(parts) > 1:
-        named = listed([repr(name) for name in rare])
-        yield Notice(
-            name="rare-class-in-parts",
-            severity="warning",
-            message=f"{some_of(len(rare), 'class')} ({named}) cannot be in all of "
-            f"{', '.join(parts)}, so that nothing is measured for them in some; add pictures, at "
-            "least three of separate groups for each class",
-            files=tuple(rare),
-        )
+    for row in np.flatnonzero(own).tolist():
+        counts.update(facts.classes[row])
+        for name in facts.classes[row]:
+            present[name].add(str(facts.part[row]))
+    missing = {name: n for name, n in counts.items() if len(present[name]) < len(parts)}
+    yield from splits.rare_classes(missing, parts)

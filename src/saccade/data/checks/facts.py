@@ -124,7 +124,7 @@ def on_pictures(
     """A finding on single pictures, none where there are no rows."""
     if len(rows):
         keys = tuple(facts.keys[row] for row in rows.tolist())
-        some = f"{some_of(len(keys), 'picture')} ({listed(keys, 2)}) "
+        some = f"{some_of(len(keys), 'picture')} ({listed(keys, 2)}): "
         yield Notice(name=name, severity=severity, message=some + message, files=keys)
 
 

@@ -8,7 +8,7 @@ from pathlib import PurePath
 
 import numpy as np
 
-from saccade.data.checks.facts import Facts, listed
+from saccade.data.checks.facts import Facts, listed, on_pictures
 from saccade.types import Notice
 
 CONSTANT = 1.0  # standard deviation of grey levels, 0..255
@@ -38,7 +38,7 @@ def constant_pictures(facts: Facts) -> Iterator[Notice]:
         rows,
         "constant-picture",
         "warning",
-        "of one even tone show nothing; remove or replace them",
+        "one even tone, nothing to see; remove or replace them",
     )
 
 
@@ -56,7 +56,7 @@ def odd_sizes(facts: Facts) -> Iterator[Notice]:
         np.flatnonzero(size | shape),
         "odd-size",
         "info",
-        f"are over {SIZE_FACTOR:.0f} times smaller, larger or more elongated than the usual "
+        f"over {SIZE_FACTOR:.0f} times smaller, larger or more elongated than the usual "
         f"({usual:.0f} pixels on the shorter side); look whether they belong here",
     )
 
@@ -72,7 +72,7 @@ def mixed_modes(facts: Facts) -> Iterator[Notice]:
         np.flatnonzero(fewer),
         "mixed-modes",
         "info",
-        f"are {kind}; look that this does not give the class away (--set data.channels=1 makes "
+        f"{kind}; look that this does not give the class away (--set data.channels=1 makes "
         "all grey)",
     )
 
@@ -97,6 +97,6 @@ def wrong_suffixes(facts: Facts) -> Iterator[Notice]:
         np.array(rows, dtype=np.int64),
         "extension-mismatch",
         "info",
-        f"have a name that does not fit their content ({told}); they are read all the same, but "
-        "other programs may refuse them: rename them",
+        f"the name does not fit the content ({told}); read all the same, but "
+        "other programs may refuse it: rename",
     )
