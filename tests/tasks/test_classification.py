@@ -47,7 +47,7 @@ def test_focal_counts_sure_examples_less(stub, make_batch) -> None:
     batch = make_batch(label=torch.tensor([0, 2, 1, 1]))
     model = task().build(stub())
     plain = task().loss(model, batch)["loss"]
-    found = task(criterion="focal", gamma=2.0).loss(model, batch)["loss"]
+    found = task(loss_name="focal", gamma=2.0).loss(model, batch)["loss"]
     assert torch.allclose(found, (1 - (-plain).exp()) ** 2 * plain, atol=1e-6)
 
 
@@ -210,8 +210,8 @@ def test_sixty_thousand_examples_are_quick() -> None:
     [
         {"label_smoothing": 1.0},
         {"label_smoothing": -0.1},
-        {"label_smoothing": 0.1, "criterion": "focal"},
-        {"criterion": "hinge"},
+        {"label_smoothing": 0.1, "loss_name": "focal"},
+        {"loss_name": "hinge"},
         {"binary": "tanh"},
         {"class_weights": (1.0, 2.0)},
         {"class_weights": (1.0, 2.0, math.nan)},

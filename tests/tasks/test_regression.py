@@ -34,12 +34,12 @@ def test_statistics_leave_out_what_is_missing() -> None:
     assert std == pytest.approx(table.double().std(0, correction=0).tolist())
 
 
-@pytest.mark.parametrize(("criterion", "function"), [("mse", F.mse_loss), ("huber", F.huber_loss)])
-def test_loss_is_torchs_on_standardised_targets(stub, make_batch, criterion, function) -> None:
+@pytest.mark.parametrize(("loss_name", "function"), [("mse", F.mse_loss), ("huber", F.huber_loss)])
+def test_loss_is_torchs_on_standardised_targets(stub, make_batch, loss_name, function) -> None:
     values = drawn(4)
     values[0, 1] = NAN
     values[1] = NAN
-    chosen = RegressionTask(fields=(BOTH,), criterion=criterion).fit({"values": drawn(99)})
+    chosen = RegressionTask(fields=(BOTH,), loss_name=loss_name).fit({"values": drawn(99)})
     model = chosen.build(stub())
     batch = make_batch(values=values)
     found = chosen.loss(model, batch)["loss"]
@@ -135,12 +135,12 @@ def test_a_result_that_is_not_finite_spoils_the_mean(measure) -> None:
 
 
 def test_arguments_travel_as_json() -> None:
-    fitted = RegressionTask(fields=(BOTH,), criterion="huber").fit({"values": drawn(20)})
+    fitted = RegressionTask(fields=(BOTH,), loss_name="huber").fit({"values": drawn(20)})
     again = RegressionTask(fields=(BOTH,), **json.loads(json.dumps(fitted.arguments())))
     assert again == fitted and again.fit({"values": drawn(20)}) == fitted
 
 
-@pytest.mark.parametrize("options", [{"std": (0.0,)}, {"mean": (1.0, 2.0)}, {"criterion": "l1"}])
+@pytest.mark.parametrize("options", [{"std": (0.0,)}, {"mean": (1.0, 2.0)}, {"loss_name": "l1"}])
 def test_options_out_of_range_are_refused(options) -> None:
     with pytest.raises(SaccadeError):
         RegressionTask(fields=(AGE,), **options)

@@ -44,7 +44,7 @@ def test_what_does_not_fit_is_named() -> None:
 
 def test_options_are_told() -> None:
     assert table.accepts("classification", "binary") and not table.accepts("regression", "binary")
-    assert set(table.options("regression")) == {"mean", "std", "criterion", "sampling"}
+    assert set(table.options("regression")) == {"mean", "std", "loss_name", "sampling"}
 
 
 @pytest.mark.parametrize("name", table.TASKS)

@@ -22,7 +22,7 @@ class ClassificationTask:
 
     label_smoothing  share of the target spread over all classes, 0 <= e < 1
     class_weights    factor of each class's loss (K numbers), "balanced" (set by `fit`), or None
-    criterion        "cross-entropy", or "focal" with its `gamma`: easy examples count less
+    loss_name        "cross-entropy", or "focal" with its `gamma`: easy examples count less
     binary           with two classes: two softmax units, or one sigmoid unit for the second class
     sampling         "balanced": the loop draws classes equally often
 
@@ -33,7 +33,7 @@ class ClassificationTask:
     fields: tuple[Field, ...]
     label_smoothing: float = 0.0
     class_weights: tuple[float, ...] | Literal["balanced"] | None = None
-    criterion: Literal["cross-entropy", "focal"] = "cross-entropy"
+    loss_name: Literal["cross-entropy", "focal"] = "cross-entropy"
     gamma: float = 2.0
     binary: Literal["softmax", "sigmoid"] = "softmax"
     sampling: Sampling = "once"
@@ -46,9 +46,9 @@ class ClassificationTask:
             f"field {self.field_name}: classification needs two classes or more, found "
             f"{len(self.classes)} ({', '.join(self.classes) or 'none'})",
         )
-        heads.check_choice("criterion", self.criterion, ("cross-entropy", "focal"))
+        heads.check_choice("loss_name", self.loss_name, ("cross-entropy", "focal"))
         heads.check_choice("binary", self.binary, ("softmax", "sigmoid"))
-        heads.check_smoothing(self.label_smoothing, self.criterion)
+        heads.check_smoothing(self.label_smoothing, self.loss_name)
         if self.class_weights is not None and not isinstance(self.class_weights, str):
             weights = heads.numbers(self.class_weights, len(self.classes), "class_weights")
             object.__setattr__(self, "class_weights", weights)
@@ -101,7 +101,7 @@ class ClassificationTask:
     def training_loss(self, outputs: Tensor, targets: Mapping[str, Any]) -> Tensor:
         logits, labels = self._logits(outputs), targets[self.field_name]
         weights = self._weights(outputs.device)
-        if self.criterion == "focal":
+        if self.loss_name == "focal":
             return losses.focal(logits, labels, gamma=self.gamma, weights=weights)
         return losses.cross_entropy(logits, labels, weights=weights, smoothing=self.label_smoothing)
 

@@ -26,7 +26,7 @@ class MultiLabelTask:
     label_smoothing  e: targets become e / 2 and 1 - e / 2
     class_weights    factor of the loss of each class's positives (K numbers), "balanced"
                      (negatives per positive, at most 100; set by `fit`), or None
-    criterion        "cross-entropy", or "focal" with its `gamma`: easy answers count less
+    loss_name        "cross-entropy", or "focal" with its `gamma`: easy answers count less
     thresholds       (K numbers) from which probability on a class is named; None = 0.5
                      until `decide` has chosen
 
@@ -38,7 +38,7 @@ class MultiLabelTask:
     fields: tuple[Field, ...]
     label_smoothing: float = 0.0
     class_weights: tuple[float, ...] | Literal["balanced"] | None = None
-    criterion: Literal["cross-entropy", "focal"] = "cross-entropy"
+    loss_name: Literal["cross-entropy", "focal"] = "cross-entropy"
     gamma: float = 2.0
     thresholds: tuple[float, ...] | None = None
     sampling: Sampling = "once"
@@ -50,8 +50,8 @@ class MultiLabelTask:
             len(self.classes) >= 1,
             f"field {self.field_name}: multi-label needs a class, found none",
         )
-        heads.check_choice("criterion", self.criterion, ("cross-entropy", "focal"))
-        heads.check_smoothing(self.label_smoothing, self.criterion)
+        heads.check_choice("loss_name", self.loss_name, ("cross-entropy", "focal"))
+        heads.check_smoothing(self.label_smoothing, self.loss_name)
         for option in ("class_weights", "thresholds"):
             values = getattr(self, option)
             if values is not None and not isinstance(values, str):
@@ -124,7 +124,7 @@ class MultiLabelTask:
             targets[self.field_name],
             positive_weights=self._weights(outputs.device),
             smoothing=self.label_smoothing,
-            gamma=self.gamma if self.criterion == "focal" else 0.0,
+            gamma=self.gamma if self.loss_name == "focal" else 0.0,
         )
 
     def score(self, outputs: Tensor, targets: Mapping[str, Any]) -> Scored:

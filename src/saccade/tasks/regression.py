@@ -23,7 +23,7 @@ class RegressionTask:
     mean, std  (T numbers each, user's units) of the training targets, set by `fit`: the network
                learns (target - mean) / std, so that its outputs and every target's loss are of size
                one; results are in the user's units. None = 0 and 1
-    criterion  "mse" (squared error) or "huber" (squared near the target, absolute from one std on)
+    loss_name  "mse" (squared error) or "huber" (squared near the target, absolute from one std on)
 
     Losses are those of standardised targets, means over an example's known targets. The error of an
     example is its absolute error in the user's units, a mean over known targets.
@@ -32,7 +32,7 @@ class RegressionTask:
     fields: tuple[Field, ...]
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
-    criterion: Literal["mse", "huber"] = "mse"
+    loss_name: Literal["mse", "huber"] = "mse"
     sampling: Sampling = "once"
     name: str = field(default="regression", init=False)
 
@@ -42,7 +42,7 @@ class RegressionTask:
             len(self.targets) >= 1,
             f"field {self.field_name}: regression needs a target, found none",
         )
-        heads.check_choice("criterion", self.criterion, ("mse", "huber"))
+        heads.check_choice("loss_name", self.loss_name, ("mse", "huber"))
         for option in ("mean", "std"):
             values = getattr(self, option)
             if values is not None:
@@ -98,7 +98,7 @@ class RegressionTask:
     def training_loss(self, outputs: Tensor, targets: Mapping[str, Any]) -> Tensor:
         mean, std = self._scale(outputs.device)
         standardised = (targets[self.field_name].float() - mean) / std
-        if self.criterion == "huber":
+        if self.loss_name == "huber":
             return losses.huber(outputs, standardised)
         return losses.squared_error(outputs, standardised)
 
