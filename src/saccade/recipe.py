@@ -69,7 +69,7 @@ class AugmentRecipe(Part):
     lighting: float | None = None
     erase: float | None = None
     alternate: bool | None = None
-    padding: Literal["reflect", "mean"] | None = None
+    padding: Literal["reflect", "edge", "mean"] | None = None
 
 
 class ModelRecipe(Part):

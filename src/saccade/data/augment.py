@@ -12,6 +12,8 @@ from typing import Literal
 
 from saccade.errors import SaccadeError
 
+Padding = Literal["reflect", "edge", "mean"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Augment:
@@ -36,7 +38,8 @@ class Augment:
                 eigenvalues (Krizhevsky and others 2012, section 4.1: 0.1)
     erase       side of a square set to the mean, as a share of the input's side
                 (DeVries and Taylor: Cutout, 2017)
-    padding     what lies beyond the picture: its reflection, or the mean colour
+    padding     what lies beyond the picture: its reflection, its edge again and again, or the mean
+                colour
     """
 
     mirror: float = 0.5
@@ -54,14 +57,14 @@ class Augment:
     lighting: float = 0.0
     erase: float = 0.0
     alternate: bool = False
-    padding: Literal["reflect", "mean"] = "reflect"
+    padding: Padding = "reflect"
 
     def __post_init__(self) -> None:
         for item in fields(self):
             if item.name not in ("alternate", "padding"):
                 _check(item.name, getattr(self, item.name))
-        if self.padding not in ("reflect", "mean"):
-            raise _error("padding", self.padding, "reflect or mean")
+        if self.padding not in ("reflect", "edge", "mean"):
+            raise _error("padding", self.padding, "reflect, edge or mean")
 
     @property
     def moves_whole_pixels(self) -> bool:
@@ -114,7 +117,7 @@ DEFAULTS: dict[str, Augment] = {
     # pictures of 17 to 64 pixels: an eighth of the side is 4 of CIFAR's 32 pixels (ResNet, 2015)
     "small": Augment(shift=0.125),
     # at most 16 pixels: letters and digits, which mirroring turns into something else
-    "tiny": Augment(mirror=0.0, shift=0.07, scale=(0.85, 1.18), rotate=8.0, padding="mean"),
+    "tiny": Augment(mirror=0.0, shift=0.07, scale=(0.85, 1.18), rotate=8.0, padding="edge"),
     # a number may depend on size and place of things, and on brightness
     "values": Augment(shift=0.05, brightness=0.1, contrast=0.1),
     "values, small": Augment(shift=0.0625),

@@ -101,6 +101,11 @@ class Batches:
         self._channels = pixels.shape[1]
 
     @property
+    def rows(self) -> Tensor:
+        """(N,) int64: the rows drawn from, as given."""
+        return self._rows
+
+    @property
     def examples(self) -> int:
         """How many examples an epoch draws."""
         return len(self._rows) if self._labels is None else int((self._labels >= 0).sum())

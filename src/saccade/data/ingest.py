@@ -5,12 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import PIL
@@ -27,8 +25,9 @@ from saccade.data.cache import (
 )
 from saccade.data.dataset import Dataset
 from saccade.data.facts import measure
-from saccade.data.read import MAX_PIXELS, header, picture
+from saccade.data.read import MAX_PIXELS, picture
 from saccade.data.resize import Fit, Size, canvas_of, content, fit_picture, side_needed
+from saccade.data.survey import Fault, Seen, each, notices_of, survey
 from saccade.errors import SaccadeError
 from saccade.types import Geometry, Notice
 
@@ -94,20 +93,6 @@ class Options:
         return canvas_of(self.height, self.width, self.margin)
 
 
-class Seen(NamedTuple):
-    """A file before decoding. sha256 in hex; height, width as displayed; mode of the file."""
-
-    sha256: str
-    height: int
-    width: int
-    mode: str
-
-
-class Fault(NamedTuple):
-    key: str
-    reason: str
-
-
 def ingest(
     dataset: Dataset,
     *,
@@ -144,7 +129,7 @@ def ingest(
         What could be read, in the order of the examples; unreadable pictures are in `broken`.
     """
     workers = (os.cpu_count() or 1) if workers is None else workers
-    found = list(_each(_survey(dataset, max_pixels), len(dataset), workers))
+    found = list(each(survey(dataset, max_pixels), len(dataset), workers))
     seen = [item for item in found if isinstance(item, Seen)]
     options = Options(
         **_choose(dataset, seen, height=height, width=width, channels=channels, fit=fit),
@@ -159,69 +144,7 @@ def ingest(
     faults = [item for item in found if isinstance(item, Fault)]
     for row, reason in json.loads(str(columns.pop("faults"))):
         faults.append(Fault(dataset.examples[rows[row]].key, reason))
-    return _ingested(job, pixels, columns, _notices(faults))
-
-
-Done = TypeVar("Done")
-
-
-def _each(
-    work: Callable[[int], Done],
-    count: int,
-    workers: int,
-    progress: Callable[[int, int], None] | None = None,
-) -> Iterator[Done]:
-    """work(0) ... work(count - 1) in order, by `workers` threads."""
-    spans = [range(start, min(start + 16, count)) for start in range(0, count, 16)]
-    run = _runner(work)
-    if workers < 2:
-        yield from _told((run(span) for span in spans), count, progress)
-        return
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="saccade-read")
-    try:
-        yield from _told(pool.map(run, spans), count, progress)
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _runner(work: Callable[[int], Done]) -> Callable[[range], list[Done]]:
-    return lambda span: [work(row) for row in span]
-
-
-def _told(
-    parts: Iterable[list[Done]], count: int, progress: Callable[[int, int], None] | None
-) -> Iterator[Done]:
-    done = 0
-    for part in parts:
-        yield from part
-        done += len(part)
-        if progress is not None:
-            progress(done, count)
-
-
-def _survey(dataset: Dataset, max_pixels: int) -> Callable[[int], Seen | Fault]:
-    def look(row: int) -> Seen | Fault:
-        key = dataset.examples[row].key
-        try:
-            data = dataset.source.load(key)
-            if isinstance(data, np.ndarray):
-                return _seen_array(data)
-            head = header(data, max_pixels=max_pixels)
-            return Seen(hashlib.sha256(data).hexdigest(), head.height, head.width, head.mode)
-        except SaccadeError as error:
-            return Fault(key, error.message)
-
-    return look
-
-
-def _seen_array(data: np.ndarray) -> Seen:
-    if data.ndim not in (2, 3) or not data.size:
-        raise SaccadeError(f"array of shape {data.shape}; expected (H, W[, 1|3|4])")
-    layers = data.shape[2] if data.ndim == 3 else 1
-    digest = hashlib.sha256(f"{data.dtype}{data.shape}".encode())
-    digest.update(np.ascontiguousarray(data).tobytes())
-    mode = {1: "L", 3: "RGB", 4: "RGBA"}.get(layers, "?")
-    return Seen(digest.hexdigest(), data.shape[0], data.shape[1], mode)
+    return _ingested(job, pixels, columns, notices_of(faults))
 
 
 def _choose(
@@ -311,7 +234,7 @@ def _decode_all(pixels: np.ndarray, job: Job) -> Columns:
     `kept` are their positions among the job's rows; `faults` is JSON of [position, reason].
     """
     faults, kept, matrices, hashes = [], [], [], []
-    results = _each(_decoder(pixels, job), len(job.rows), job.workers, job.progress)
+    results = each(_decoder(pixels, job), len(job.rows), job.workers, job.progress)
     for position, result in enumerate(results):
         if isinstance(result, str):
             faults.append([position, result])
@@ -366,24 +289,3 @@ def _decoder(pixels: np.ndarray, job: Job) -> Callable[[int], tuple[np.ndarray, 
 
 def _text(values: np.ndarray) -> np.ndarray:
     return values.astype(str) if values.dtype.kind == "S" else values
-
-
-def _notices(faults: Sequence[Fault]) -> tuple[Notice, ...]:
-    """One notice for each kind of reason; numbers in it do not make another kind."""
-    kinds: dict[str, list[Fault]] = {}
-    for fault in faults:
-        plain = re.sub(r"\d[\d,.]*", "0", fault.reason.removeprefix(fault.key))
-        kinds.setdefault(plain, []).append(fault)
-    return tuple(_notice(kinds[kind]) for kind in sorted(kinds))
-
-
-def _notice(faults: Sequence[Fault]) -> Notice:
-    first = faults[0]
-    reason = first.reason.removeprefix(first.key).lstrip(": ")
-    more = "" if len(faults) == 1 else f", and {len(faults) - 1} more of the same kind"
-    return Notice(
-        name="broken-file",
-        severity="error",
-        message=f"{first.key}: {reason}{more}; skipped: mend or remove",
-        files=tuple(sorted(fault.key for fault in faults)),
-    )

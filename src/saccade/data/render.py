@@ -20,7 +20,6 @@ from saccade.data.views import (
     draw_views,
     draw_windows,
     gather,
-    reflect,
     resample,
 )
 
@@ -151,17 +150,16 @@ class Renderer:
 
     def mask(self, masks: Tensor, rows: Tensor, drawn: Draw) -> Tensor:
         """Masks (M, canvas height, canvas width) seen as the inputs are: (N, H, W) int64, CPU."""
-        if drawn.windows is not None:
-            windows = drawn.windows
-            seen, down, across = gather(masks[rows][..., None], _count(rows), windows, self.size)
+        padding, windows = drawn.augment.padding, drawn.windows
+        if windows is not None:
+            seen, down, across = gather(masks[..., None], rows, windows, self.size, padding)
             moved = seen[..., 0].long()
             beyond = ~_within(down, across, None, self.canvas)
         else:
             values = masks[rows][:, None].float() + 1  # 0 stands for beyond
-            padding = drawn.augment.padding
             seen = resample(values, drawn.views, self.size, padding, mode="nearest")
             return seen[:, 0].round().long() - 1
-        return moved.masked_fill(beyond, -1) if drawn.augment.padding == "mean" else moved
+        return moved.masked_fill(beyond, -1)
 
     def _chunks(self, count: int, at_once: int) -> Iterator[slice]:
         step = count
@@ -172,7 +170,8 @@ class Renderer:
 
     def _cut(self, rows: Tensor, windows: Windows, drawn: Draw, part: slice, out: Tensor) -> None:
         """Windows in whole pixels: gathered as uint8, then one multiplication and addition."""
-        pixels, down, across = gather(self.store, rows, windows, self.size)
+        padding = drawn.augment.padding
+        pixels, down, across = gather(self.store, rows, windows, self.size, padding)
         pixels = pixels.to(self.device, non_blocking=True)
         scale, offset = (value.to(self.device) for value in self.colors.plain())
         fill = torch.zeros(1, pixels.shape[3])
@@ -181,10 +180,9 @@ class Renderer:
         else:
             matrix, fill = (value[part] for value in drawn.colors)
             self._recolor(self._centred(pixels), matrix, fill, out)
-        padded = drawn.augment.padding == "mean" and drawn.augment.shift > 0
-        if self.inside is not None or padded:
+        if self.inside is not None or (padding == "mean" and drawn.augment.shift):
             bounds = None if self.inside is None else self.inside[rows]
-            within = _within(down, across, bounds, self.canvas, padded=padded).to(self.device)
+            within = _within(down, across, bounds, self.canvas).to(self.device)
             torch.where(within[..., None], out, fill[:, None, None].to(self.device), out=out)
 
     def _see(self, rows: Tensor, drawn: Draw, part: slice, out: Tensor) -> None:
@@ -215,10 +213,6 @@ class Renderer:
         out.copy_(mapped.view_as(planes).permute(0, 2, 3, 1))
 
 
-def _count(rows: Tensor) -> Tensor:
-    return torch.arange(len(rows))
-
-
 def _windows(windows: Windows, part: slice) -> Windows:
     return Windows(
         top=windows.top[part],
@@ -235,18 +229,11 @@ def _box(boxes: Tensor, size: Size) -> Tensor:
     return (x >= left) & (x < right) & (y >= top) & (y < bottom)
 
 
-def _within(
-    down: Tensor, across: Tensor, inside: Tensor | None, canvas: Size, *, padded: bool = True
-) -> Tensor:
-    """(N, H, W): whether rows (N, H), columns (N, W) of the canvas show the picture.
-
-    padded: beyond the canvas there is nothing; else its reflection.
-    """
+def _within(down: Tensor, across: Tensor, inside: Tensor | None, canvas: Size) -> Tensor:
+    """(N, H, W): whether rows (N, H), columns (N, W) of the canvas show the picture."""
     height, width = canvas
     if inside is None:
         inside = torch.tensor([[0, 0, width, height]])
-    if not padded:
-        down, across = reflect(down, height), reflect(across, width)
     left, top, right, bottom = inside[:, :, None].unbind(1)
     rows = (down >= top) & (down < bottom)
     columns = (across >= left) & (across < right)

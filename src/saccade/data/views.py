@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from saccade.data.augment import Augment
+from saccade.data.augment import Augment, Padding
 
 MIRROR, FLIP, DOWN, ACROSS, SCALE, RATIO, ROTATE, SHEAR, TILT_ACROSS, TILT_DOWN = range(10)
 ERASE_DOWN, ERASE_ACROSS = 10, 11
@@ -146,7 +146,11 @@ def _place(chance: Tensor, side: int, seen: Tensor, shift: float) -> Tensor:
 
 
 def gather(
-    store: Tensor, rows: Tensor, windows: Windows, size: tuple[int, int]
+    store: Tensor,
+    rows: Tensor,
+    windows: Windows,
+    size: tuple[int, int],
+    padding: Padding = "reflect",
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Cut windows out of stored pictures without resampling.
 
@@ -155,10 +159,11 @@ def gather(
         rows: (N,) int64 into `store`, on the CPU.
         windows: one per row.
         size: height, width of the windows.
+        padding: what lies beyond the canvas; its reflection stands in for the mean.
 
     Returns:
-        (N, H, W, C) of the store's type, reflected beyond the canvas's edges; and the rows (N, H)
-        and columns (N, W) of the canvas asked for, -1 or less and beyond the last where outside.
+        (N, H, W, C) of the store's type; and the rows (N, H) and columns (N, W) of the canvas
+        that are seen, below 0 and beyond the last where padding is the mean.
     """
     _, height, width, channels = store.shape
     down, across = windows.positions(size)
@@ -167,14 +172,18 @@ def gather(
         if 0 <= top <= height - size[0] and 0 <= left <= width - size[1]:
             piece = store[:, top : top + size[0], left : left + size[1]]
             return piece.index_select(0, rows.to(store.device)), down, across
-    line = (rows[:, None] * height + reflect(down, height)) * width  # (N, H)
-    index = line.to(store.device)[:, :, None] + reflect(across, width).to(store.device)[:, None]
+    y, x = _back(down, height, padding), _back(across, width, padding)
+    line = (rows[:, None] * height + y) * width  # (N, H)
+    index = line.to(store.device)[:, :, None] + x.to(store.device)[:, None]
     pixels = store.view(-1, channels).index_select(0, index.view(-1))
-    return pixels.view(len(rows), *size, channels), down, across
+    pixels = pixels.view(len(rows), *size, channels)
+    return (pixels, down, across) if padding == "mean" else (pixels, y, x)
 
 
-def reflect(position: Tensor, length: int) -> Tensor:
-    """Positions up to one length beyond 0 ... length - 1, mirrored back at the edges."""
+def _back(position: Tensor, length: int, padding: Padding) -> Tensor:
+    """Positions up to one length beyond 0 ... length - 1, brought back there."""
+    if padding == "edge":
+        return position.clamp(0, length - 1)
     position = torch.where(position < 0, -1 - position, position)
     return torch.where(position >= length, 2 * length - 1 - position, position)
 
@@ -183,7 +192,7 @@ def resample(
     pixels: Tensor,
     views: Tensor,
     size: tuple[int, int],
-    padding: Literal["reflect", "mean"],
+    padding: Padding,
     mode: Literal["bilinear", "nearest"] = "bilinear",
 ) -> Tensor:
     """See pictures through projections.
@@ -192,7 +201,7 @@ def resample(
         pixels: (N, C, canvas height, canvas width) float32, contiguous; 0 is the mean colour.
         views: (N, 3, 3) float64 from canvas to input, on the CPU.
         size: height, width of the input.
-        padding: what lies beyond the canvas, its reflection or 0.
+        padding: what lies beyond the canvas; the mean is 0.
         mode: between pixels.
 
     Returns:
@@ -202,7 +211,7 @@ def resample(
     half = torch.tensor([[2 / width, 0, -1], [0, 2 / height, -1], [0, 0, 1]]).double()
     back = (half @ torch.linalg.inv(views)).float().to(pixels.device)
     grid = _grid(back, size)
-    beyond = "reflection" if padding == "reflect" else "zeros"
+    beyond = {"reflect": "reflection", "edge": "border", "mean": "zeros"}[padding]
     return functional.grid_sample(pixels, grid, mode=mode, padding_mode=beyond, align_corners=False)
 
 
