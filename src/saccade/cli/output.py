@@ -50,15 +50,25 @@ class Output:
             self.line("  ".join(cells).rstrip())
 
     @contextmanager
-    def reporter(self) -> Iterator[Reporter]:
-        """Lines and a bar with the time left on stderr where that is a terminal, else nothing."""
+    def reporter(self, *, first_line: bool = False) -> Iterator[Reporter]:
+        """Lines and a bar with the time left on stderr where that is a terminal, else nothing.
+
+        first_line: the first line said is a result, and goes to stdout.
+        """
         from saccade.prepare import Reporter
 
+        waiting = first_line
+
+        def first(line: str, otherwise: Callable[[str], object]) -> None:
+            nonlocal waiting
+            (self.line if waiting else otherwise)(line)
+            waiting = False
+
         if not sys.stderr.isatty():
-            yield Reporter()
+            yield Reporter(say=lambda line: first(line, lambda _: None))
             return
         with _bar() as (say, progress):
-            yield Reporter(say=say, progress=progress)
+            yield Reporter(say=lambda line: first(line, say), progress=progress)
 
 
 @contextmanager
@@ -70,7 +80,7 @@ def _bar() -> Iterator[tuple[Callable[[str], None], Callable[[str, int, int], No
 
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), Left(), TextColumn("left"))
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as bar:
         stages: dict[str, Any] = {}
 
         def progress(stage: str, done: int, total: int) -> None:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from saccade.cli.check import class_table
 from saccade.cli.keys import json_key, key, verb
-from saccade.cli.output import Output
+from saccade.cli.output import Output, count
+from saccade.errors import SaccadeError
+from saccade.files import write_atomic
+
+if TYPE_CHECKING:
+    from saccade.data.dataset import Dataset
+    from saccade.types import Example, Field
 
 
 @verb()
@@ -44,14 +54,64 @@ def command(
     """
     from saccade import api
 
+    _check_place(out, data)
+    settings = {"data.dev": dev, "data.test": test, "train.seed": seed}
     with output.reporter() as reporter:
-        found = api.check(data, task=task, dev=dev, test=test, seed=seed, reporter=reporter)
-    from saccade.data.manifest import write_split
+        found = api.check(data, task=task, settings=settings, reporter=reporter).prepared
+    part = found.part.tolist()
+    if out.suffix == ".json":
+        text = json.dumps(found.manifest, ensure_ascii=False, indent=1)
+    else:
+        text = _table(found.dataset, part, out.absolute().parent)
+    write_atomic(out, text.encode("utf-8", "surrogateescape"))
+    counts = {name: part.count(name) for name in ("train", "dev", "test") if name in part}
+    output.table(("part", "examples"), [(name, count(n)) for name, n in counts.items()])
+    output.line(f"{found.method}; written to {out}")
+    output.value({"splits": counts, "method": found.method, "out": str(out)})
 
-    write_split(out, found.dataset, found.ingested, found.splits)
-    class_table(output, found.summary["splits"])
-    output.line(found.splits.method)
-    output.line(str(out))
-    output.value(
-        {"splits": found.summary["splits"], "method": found.splits.method, "out": str(out)}
-    )
+
+def _check_place(out: Path, data: str) -> None:
+    """The user's data folder is never written to."""
+    folder = Path(data).absolute()
+    if folder.is_dir() and out.absolute().is_relative_to(folder):
+        raise SaccadeError(
+            f"--out {out}: that is inside the data folder {data}, which saccade never writes to. "
+            "Name a place outside it.",
+            name="inside-data",
+            files=[str(out)],
+        )
+
+
+def _table(dataset: Dataset, part: list[str], folder: Path) -> str:
+    """A CSV that saccade itself reads: path below or beside `folder`, targets, part."""
+    columns = ["path"]
+    for field in dataset.fields:
+        columns += field.classes if field.kind == "values" else [field.name]
+    extra = [name for name in ("group", "source") if any(vars(e)[name] for e in dataset.examples)]
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*columns, *extra, "split"])
+    for example, own in zip(dataset.examples, part, strict=True):
+        cells = [cell for field in dataset.fields for cell in _cells(example, field)]
+        others = [vars(example)[name] or "" for name in extra]
+        writer.writerow([_path(dataset.root, example.key, folder), *cells, *others, own])
+    return text.getvalue()
+
+
+def _path(root: str, key: str, folder: Path) -> str:
+    """From `folder` to the picture; the key alone where it is no file of its own."""
+    place = Path(root).absolute()
+    for start in (place, place.parent, place.parent / "images"):
+        if (start / key).is_file():
+            return os.path.relpath(start / key, folder)
+    return key
+
+
+def _cells(example: Example, field: Field) -> list[str]:
+    value = example.target.get(field.name)
+    if field.kind == "values":
+        numbers = value or [None] * len(field.classes)
+        return ["" if number is None else repr(number) for number in numbers]
+    if field.kind == "labels":
+        return ["|".join(value or ())]
+    return [value if isinstance(value, str) else "" if value is None else json.dumps(value)]

@@ -76,7 +76,7 @@ def command(
 
     start, settings = recipe_of(recipe, changes, keys)
     began = time.perf_counter()
-    with output.reporter() as reporter:
+    with output.reporter(first_line=True) as reporter:
         trained = api.train(
             data,
             project=project,
@@ -85,13 +85,11 @@ def command(
             resume=resume,
             recipe=start,
             reporter=reporter,
-            **settings,
+            settings=settings,
         )
-    card = trained.card
-    measures_table(output, card.metrics)
-    output.line(str(trained.folder.root))
-    output.value(
-        scores_value(
-            str(trained.folder.root), card.task, "dev", card.metrics, time.perf_counter() - began
-        )
-    )
+    run = trained.folder
+    card = run.read_json(run.card)
+    measures_table(output, card["metrics"])
+    output.line(str(run.root))
+    seconds = time.perf_counter() - began
+    output.value(scores_value(str(run.root), card["task"], "dev", card["metrics"], seconds))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from saccade.cli.keys import json_key, key, verb
-from saccade.cli.output import Output, measures_table, scores_value
+from saccade.cli.output import Output, measures_table
 
 
 @verb()
@@ -30,11 +30,6 @@ def command(output: Output, run: str, split: str, data: str | None) -> None:
 
     with output.reporter() as reporter:
         scores = api.load(run).val(split=split, data=data, reporter=reporter)
-    measures = {
-        name: {"value": m.value, "low": m.low, "high": m.high, "n": m.n}
-        for name, m in scores.measures.items()
-    }
     output.line(f"{scores.split}, {scores.examples} examples")
-    measures_table(output, measures)
-    told = scores_value(str(scores.run), scores.task, scores.split, measures, scores.seconds)
-    output.value({**told, "examples": scores.examples})
+    measures_table(output, {name: vars(measure) for name, measure in scores.measures.items()})
+    output.value(scores.as_dict())

@@ -1,1 +1,17 @@
-"""Results as pages and pictures."""
+"""What people look at: a run's page and pictures, drawn results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from saccade.report import figures, run_page
+from saccade.training.run import RunFolder
+
+
+def write(run: RunFolder) -> Path:
+    """Write results.png, confusion_matrix.png, val_batch0_pred.jpg and report.html into `run`.
+
+    Whatever the run lacks (it may still be training) is left out. Returns the path of the page.
+    """
+    figures.write(run)
+    return run_page.write(run)
