@@ -124,6 +124,49 @@ class ConvNormAct(nn.Sequential):
         super().__init__(*parts, *([] if act == "none" else [make_act(act)]))
 
 
+class BasicConv(nn.Module):
+    """Convolution, normalisation, activation with the children of torchvision's Inceptions."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        kernel: int | tuple[int, int],
+        *,
+        stride: int = 1,
+        same: bool = False,
+        norm: str = "batch",
+        act: str = "relu",
+    ) -> None:
+        """`same` pads so that stride 1 keeps the size; otherwise there is no padding."""
+        super().__init__()
+        sides = (kernel, kernel) if isinstance(kernel, int) else kernel
+        self.conv = nn.Conv2d(
+            in_channels,
+            channels,
+            sides,
+            stride=stride,
+            padding=(sides[0] // 2, sides[1] // 2) if same else 0,
+            bias=not shifts(norm),
+        )
+        self.bn = make_norm(norm, channels, eps=1e-3)
+        self.act = make_act(act)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.act(self.bn(self.conv(x)))
+
+
+def norm_and_act(norm: str, channels: int, act: str) -> nn.Sequential:
+    """What follows a convolution: norm and activation, local response norm after the activation.
+
+    Without parameters it leaves no trace in a state dict, so that published names stay.
+    """
+    parts = [make_act(act)]
+    if norm != "none":
+        parts.insert(1 if norm == "local" else 0, make_norm(norm, channels))
+    return nn.Sequential(*parts)
+
+
 class StochasticDepth(nn.Module):
     """Drops a residual branch of single pictures while training (Huang et al. 2016)."""
 
@@ -156,8 +199,9 @@ def check_size(inputs: Tensor, network: nn.Module, minimum: int) -> None:
         )
 
 
-def new_linear(old: nn.Linear, num_classes: int) -> nn.Linear:
+def new_linear(old: nn.Module, num_classes: int) -> nn.Linear:
     """A fresh layer in the place of `old`: same inputs, device and type."""
+    assert isinstance(old, nn.Linear)
     like = old.weight
     return nn.Linear(
         old.in_features,
@@ -168,7 +212,8 @@ def new_linear(old: nn.Linear, num_classes: int) -> nn.Linear:
     )
 
 
-def new_conv(old: nn.Conv2d, num_classes: int) -> nn.Conv2d:
+def new_conv(old: nn.Module, num_classes: int) -> nn.Conv2d:
     """A fresh 1x1 convolution in the place of `old`, for networks whose head is one."""
+    assert isinstance(old, nn.Conv2d)
     like = old.weight
     return nn.Conv2d(old.in_channels, num_classes, 1, device=like.device, dtype=like.dtype)

@@ -15,14 +15,33 @@ from saccade.models import catalog
 RUN = {  # numbers for one variant of each block, at an input that reaches every layer
     "resnet18": 64,
     "resnet50": 64,
+    "alexnet": 64,
+    "vgg11_bn": 32,
+    "squeezenet1_0": 64,
+    "squeezenet1_1": 64,
+    "googlenet": 64,
+    "inception_v3": 96,
+    "densenet121": 64,
+    "mobilenet_v2": 64,
+    "efficientnet_b0": 64,
+    "efficientnet_b5": 64,
 }
-SHAPES_ONLY = ["resnet34", "resnet101", "resnet152"]
+SHAPES_ONLY = [
+    *("resnet34", "resnet101", "resnet152", "vgg11", "vgg13", "vgg16", "vgg19"),
+    *("vgg13_bn", "vgg16_bn", "vgg19_bn", "densenet161", "densenet169", "densenet201"),
+    *("efficientnet_b1", "efficientnet_b2", "efficientnet_b3", "efficientnet_b4"),
+    *("efficientnet_b6", "efficientnet_b7"),
+]
+WITH_AUXILIARY = ("googlenet", "inception_v3")
 
 
 def theirs(name: str) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # their notes on initialisation
-        return getattr(torchvision.models, name)(weights=None)
+        options: dict[str, Any] = {"weights": None}
+        if name in WITH_AUXILIARY:
+            options |= {"aux_logits": True, "init_weights": False}
+        return getattr(torchvision.models, name)(**options)
 
 
 @pytest.mark.parametrize("name", RUN)

@@ -35,10 +35,11 @@ def test_rows_of_a_users_module_by_hand() -> None:
         ("wide", "conv", 404, 4 * 64 * 100),
         ("cat", "join", 0, 0),
         ("max_pool2d", "pool", 0, 0),
+        ("mean", "pool", 0, 0),
         ("last", "linear", 27, 24),
     ]
     # 5x5, then 2x2 pooling: 6; the mean over 4 x 4 values two pixels apart: 6 + 3 * 2
-    assert [row.receptive_field for row in rows] == [1, 1, 1, 5, 5, 6, 12]
+    assert [row.receptive_field for row in rows] == [1, 1, 1, 5, 5, 6, 12, 12]
     assert rows[4].output == (8, 8, 8)
     assert rows[4].activation_bytes == 8 * 8 * 8 * 4
 
@@ -91,3 +92,22 @@ def test_training_bytes_of_one_layer_by_hand() -> None:
     # tanh its output
     model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Tanh(), nn.Conv2d(8, 2, 1))
     assert training_bytes(model, (3, 10, 10)) == 8 * 100 * 4
+
+
+@pytest.mark.parametrize(
+    ("name", "side"),
+    [  # Araujo et al. 2019, "Computing receptive fields", table of architectures
+        ("alexnet", 195),
+        ("vgg16", 212),
+        ("mobilenet_v1", 315),
+        ("inception_v3", 1311),
+        ("resnet18", 435),
+    ],
+)
+def test_receptive_fields_of_the_literature(name: str, side: int) -> None:
+    with torch.device("meta"):
+        model = catalog.create(name)
+    assert isinstance(model, nn.Module)
+    stages = by_stage(describe(model, catalog.INPUT[name]))
+    last_map = max(stages)
+    assert stages[last_map].receptive_field == side

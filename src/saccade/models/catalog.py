@@ -9,7 +9,25 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from saccade.errors import SaccadeError, unknown_name
-from saccade.models import airbench, cifar_resnet, convnet, lenet, resnet
+from saccade.models import (
+    airbench,
+    alexnet,
+    cifar_resnet,
+    convnet,
+    densenet,
+    efficientnet,
+    googlenet,
+    inception_v3,
+    inception_v4,
+    lenet,
+    mobilenet_v1,
+    mobilenet_v2,
+    nin,
+    resnet,
+    squeezenet,
+    vgg,
+    zfnet,
+)
 from saccade.ops.init import initialise
 from saccade.protocols import Backbone
 
@@ -46,6 +64,46 @@ MODELS: dict[str, Entry] = {
     "plain44": Entry(cifar_resnet.build, (3, 32, 32), 10),
     "plain56": Entry(cifar_resnet.build, (3, 32, 32), 10),
     "plain110": Entry(cifar_resnet.build, (3, 32, 32), 10),
+    "alexnet": Entry(alexnet.build, (3, 224, 224), 1000),
+    "alexnet_grouped": Entry(alexnet.build, (3, 224, 224), 1000),
+    "zfnet": Entry(zfnet.build, (3, 224, 224), 1000),
+    "nin": Entry(nin.build, (3, 32, 32), 10),
+    "vgg11": Entry(vgg.build, (3, 224, 224), 1000),
+    "vgg13": Entry(vgg.build, (3, 224, 224), 1000),
+    "vgg16": Entry(vgg.build, (3, 224, 224), 1000),
+    "vgg19": Entry(vgg.build, (3, 224, 224), 1000),
+    "vgg11_bn": Entry(vgg.build, (3, 224, 224), 1000),
+    "vgg13_bn": Entry(vgg.build, (3, 224, 224), 1000),
+    "vgg16_bn": Entry(vgg.build, (3, 224, 224), 1000),
+    "vgg19_bn": Entry(vgg.build, (3, 224, 224), 1000),
+    "squeezenet1_0": Entry(squeezenet.build, (3, 224, 224), 1000),
+    "squeezenet1_1": Entry(squeezenet.build, (3, 224, 224), 1000),
+    "googlenet": Entry(googlenet.build, (3, 224, 224), 1000),
+    "inception_v3": Entry(inception_v3.build, (3, 299, 299), 1000),
+    "inception_v4": Entry(inception_v4.build, (3, 299, 299), 1000),
+    "densenet121": Entry(densenet.build, (3, 224, 224), 1000),
+    "densenet161": Entry(densenet.build, (3, 224, 224), 1000),
+    "densenet169": Entry(densenet.build, (3, 224, 224), 1000),
+    "densenet201": Entry(densenet.build, (3, 224, 224), 1000),
+    "densenet264": Entry(densenet.build, (3, 224, 224), 1000),
+    "mobilenet_v1": Entry(mobilenet_v1.build, (3, 224, 224), 1000),
+    "mobilenet_v1_075": Entry(mobilenet_v1.build, (3, 224, 224), 1000),
+    "mobilenet_v1_050": Entry(mobilenet_v1.build, (3, 224, 224), 1000),
+    "mobilenet_v1_025": Entry(mobilenet_v1.build, (3, 224, 224), 1000),
+    "mobilenet_v2": Entry(mobilenet_v2.build, (3, 224, 224), 1000),
+    "mobilenet_v2_035": Entry(mobilenet_v2.build, (3, 224, 224), 1000),
+    "mobilenet_v2_050": Entry(mobilenet_v2.build, (3, 224, 224), 1000),
+    "mobilenet_v2_075": Entry(mobilenet_v2.build, (3, 224, 224), 1000),
+    "mobilenet_v2_130": Entry(mobilenet_v2.build, (3, 224, 224), 1000),
+    "mobilenet_v2_140": Entry(mobilenet_v2.build, (3, 224, 224), 1000),
+    "efficientnet_b0": Entry(efficientnet.build, (3, 224, 224), 1000),
+    "efficientnet_b1": Entry(efficientnet.build, (3, 240, 240), 1000),
+    "efficientnet_b2": Entry(efficientnet.build, (3, 260, 260), 1000),
+    "efficientnet_b3": Entry(efficientnet.build, (3, 300, 300), 1000),
+    "efficientnet_b4": Entry(efficientnet.build, (3, 380, 380), 1000),
+    "efficientnet_b5": Entry(efficientnet.build, (3, 456, 456), 1000),
+    "efficientnet_b6": Entry(efficientnet.build, (3, 528, 528), 1000),
+    "efficientnet_b7": Entry(efficientnet.build, (3, 600, 600), 1000),
 }
 
 INPUT: dict[str, tuple[int, int, int]] = {name: entry.input for name, entry in MODELS.items()}

@@ -36,7 +36,8 @@ FUNCTIONS = {
     "flatten": "flatten",
 }
 KINDS = {name: kind for kind, names in FUNCTIONS.items() for name in names.split()}
-"""Function -> kind of row. Shrinking and flattening only matter to the receptive field."""
+"""Function -> kind of row. "shrink" takes any size to a given one: pooling where it does
+something."""
 
 ROWS = {"conv", "conv_transpose", "linear", "pool", "norm", "join", "act"}
 NAMES = {"__add__": "add", "__iadd__": "add", "add_": "add", "relu_": "relu"}
@@ -196,13 +197,14 @@ class _Counter(TorchFunctionMode):
         tensors = _tensors((args, kwargs))
         result = func(*args, **kwargs)
         outputs = _tensors(result)
-        seen = [self.views[id(each)] for each in tensors if id(each) in self.views]
-        if not outputs or not seen:
+        known = [each for each in tensors if id(each) in self.views]
+        if not outputs or not known:
             return result
-        view = _join(seen, len(self.rows))
+        # a gate of one value per map sees everything; by convention it does not count
+        full = [each for each in known if each.shape[2:] == outputs[0].shape[2:]]
+        view = _join([self.views[id(each)] for each in full or known], len(self.rows))
         kind = KINDS.get(function, "")
-        source = next(each for each in tensors if id(each) in self.views)
-        view = self._through(view, kind, source, outputs[0], args, kwargs)
+        view = self._through(view, kind, known[0], outputs[0], args, kwargs)
         rows = len(self.rows)
         view = self._row(function, kind, view, tensors, outputs[0])
         for each in outputs:
@@ -249,6 +251,8 @@ class _Counter(TorchFunctionMode):
         self, function: str, kind: str, view: _View, tensors: list[Tensor], output: Tensor
     ) -> _View:
         owned = [each for each in tensors if id(each) in self.names]
+        if kind == "shrink" and output[0].numel() < max(each[0].numel() for each in tensors):
+            kind = "pool"
         if not owned and kind not in ROWS:
             return view
         name = NAMES.get(function, function)
