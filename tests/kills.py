@@ -13,6 +13,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,6 +40,8 @@ def _fork(action: Callable[[], None]) -> int:
     try:
         action()
         code = 0
+    except BaseException:
+        traceback.print_exc()
     finally:
         os._exit(code)
 
@@ -120,7 +123,9 @@ def kill_and_compare(kills: int, folder: Path, seed: int = 0) -> dict[str, int]:
                 how, killed = "inside a write", _killed(_fork(act), None)
             counts[how] += killed
         run_to_the_end(project)
-        assert fingerprint(project) == expected, f"{project} differs from the unbroken run"
+        found = fingerprint(project)
+        differing = sorted(k for k in expected | found if expected.get(k) != found.get(k))
+        assert not differing, f"{project} differs from the unbroken run in {differing}"
         counts["runs"] += 1
     return counts
 

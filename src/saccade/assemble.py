@@ -94,13 +94,14 @@ def assemble(
     torch.manual_seed(recipe.train.seed)
     task = _task(recipe, prepared, rows)
     train = make_batches(prepared, rows, recipe, hardware, train=True)
-    model, card = _network(recipe, prepared, task, train, module)
+    some = make_batches(prepared, rows[:WHITENED], recipe, hardware, train=False, size=WHITENED)
+    model, card = _network(recipe, prepared, task, some, module)
     experiment = Experiment(
         recipe=recipe,
         run=run,
         hardware=hardware,
         prepared=prepared,
-        model=model.to(hardware.device, memory_format=hardware.memory_format),
+        model=hardware.place(model),
         task=task,
         card=card,
         optimizer=_optimizer(recipe, model),
@@ -190,7 +191,7 @@ def _task(recipe: Recipe, prepared: Prepared, rows: Tensor) -> Task:
 
 
 def _network(
-    recipe: Recipe, prepared: Prepared, task: Task, train: Batches, module: nn.Module | None
+    recipe: Recipe, prepared: Prepared, task: Task, some: Batches, module: nn.Module | None
 ) -> tuple[nn.Module, ModelCard]:
     """The network with the task's head, and the card that rebuilds it."""
     height, width = recipe.data.imgsz  # type: ignore[misc]
@@ -205,7 +206,7 @@ def _network(
         arguments = {key: value for key, value in wanted.items() if value is not None}
         backbone = catalog.create(name, **arguments)
         if isinstance(backbone, Whitens):
-            backbone.whiten(train.plain(WHITENED))
+            backbone.whiten(next(some.epoch(0)).inputs.cpu())
     else:
         name, backbone = OWN, as_backbone(module)
     card = ModelCard(
@@ -225,7 +226,7 @@ def _network(
         task_arguments=task.arguments(),
         data={
             "name": prepared.dataset.name,
-            "examples": len(train.rows),
+            "examples": int((prepared.part == "train").sum()),
             "digest": prepared.manifest["digest"],
         },
         versions={key: environment()[key] for key in ("saccade", "torch", "python")},

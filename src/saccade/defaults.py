@@ -50,7 +50,7 @@ def complete(recipe: Recipe, facts: Facts) -> Recipe:
         "augment": augment,
         "model": {
             "name": name,
-            "stem": "small" if small and catalog.accepts(name, "stem") else None,
+            "stem": "small" if small and "stem" in catalog.options(name) else None,
         },
         "optimizer": {
             "name": optimizer,

@@ -140,7 +140,7 @@ def _score_epoch(experiment: Experiment, progress: Progress) -> None:
     }
     progress.end_epoch(row)
     score = dev[metric.main].value
-    if progress.is_best(score if metric.higher_is_better else -score):
+    if progress.is_best(score if metric.higher_is_better else -score, dev_loss):
         card = replace(experiment.card, metrics=measures_as_dict(dev))
         experiment.run.write_best(experiment.model.state_dict(), card)
     _save(experiment, progress)

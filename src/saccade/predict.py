@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from saccade.data.batches import prepare
-from saccade.data.read import decode, decode_array
+from saccade.data.resize import read_picture
 from saccade.errors import SaccadeError
 from saccade.models import catalog
 from saccade.protocols import Task
@@ -66,24 +66,24 @@ class Predictor:
         return answers
 
     def _predict(self, items: Sequence[tuple[str, Any]]) -> list[Prediction]:
-        arrays: list[np.ndarray] = []
+        pictures: list[tuple[np.ndarray, tuple[int, int]]] = []
         answers: dict[int, Prediction] = {}
         places: list[int] = []
         for place, (name, item) in enumerate(items):
             try:
-                arrays.append(_decode(item, self.card.preprocessing))
+                pictures.append(_decode(item, self.card.preprocessing))
                 places.append(place)
             except SaccadeError as error:
                 answers[place] = Prediction(source=name, error=error.message)
-        if arrays:
-            for place, result in zip(places, self.results(arrays), strict=True):
+        if pictures:
+            for place, result in zip(places, self._results(pictures), strict=True):
                 answers[place] = Prediction(source=items[place][0], result=result)
         return [answers[place] for place in range(len(items))]
 
     @torch.inference_mode()
-    def results(self, arrays: list[np.ndarray]) -> list[Result]:
-        """Decoded pictures (H, W, channels) uint8 -> results."""
-        inputs, geometry = prepare(arrays, self.card.preprocessing)
+    def _results(self, pictures: Sequence[tuple[np.ndarray, tuple[int, int]]]) -> list[Result]:
+        arrays, sizes = zip(*pictures, strict=True)
+        inputs, geometry = prepare(arrays, self.card.preprocessing, sizes)
         inputs = inputs.contiguous(memory_format=self.hardware.memory_format)
         rows = torch.arange(len(arrays))
         batch = Batch(inputs=inputs, targets={}, indices=rows, geometry=geometry)
@@ -106,8 +106,7 @@ def load(
     hardware = choose(device)
     model, task = build(card, module=module)
     load_tensors(model, tensors, weights)
-    model = model.to(hardware.device, memory_format=hardware.memory_format)
-    return Predictor(model=model.eval(), task=task, card=card, hardware=hardware)
+    return Predictor(model=hardware.place(model).eval(), task=task, card=card, hardware=hardware)
 
 
 def build(card: ModelCard, *, module: nn.Module | None = None) -> tuple[nn.Module, Task]:
@@ -178,19 +177,13 @@ def _files(path: Path) -> list[Path]:
     )
 
 
-def _decode(item: Any, preprocessing: Preprocessing) -> np.ndarray:
+def _decode(item: Any, preprocessing: Preprocessing) -> tuple[np.ndarray, tuple[int, int]]:
+    """The picture as large as the network needs it, and its displayed size."""
     if isinstance(item, np.ndarray):
-        return decode_array(item, channels=preprocessing.channels)
+        return read_picture(item, preprocessing)
     try:
-        data = item.read_bytes()
+        return read_picture(item.read_bytes(), preprocessing)
     except OSError as error:
         raise SaccadeError(f"{item}: cannot be read ({error.strerror}).", files=[item]) from error
-    try:
-        return decode(
-            data,
-            channels=preprocessing.channels,
-            background=preprocessing.background,
-            at_least=max(preprocessing.height, preprocessing.width),
-        )
     except SaccadeError as error:
         raise SaccadeError(f"{item}: {error.message}", name=error.name, files=[item]) from error

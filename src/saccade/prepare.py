@@ -97,9 +97,10 @@ def prepare_data(
     ingested = _ingest(dataset, recipe, reporter, minimum_side)
     _check_dropped(dataset, ingested, recipe)
     dataset = dataset.select(ingested.rows)
+    notices: tuple[Notice, ...] = ()
     if not split_now:
         part = np.array([example.split or "" for example in dataset.examples])
-        manifest, method, notices = {}, "as the data name them", ()
+        manifest, method = {}, "as the data name them"
     elif manifest is None:
         splits = split(
             dataset,
@@ -112,7 +113,7 @@ def prepare_data(
         manifest = make_manifest(dataset, ingested, splits)
     else:
         verify_manifest(manifest, dataset, ingested)
-        part, method, notices = parts_of(manifest, dataset), "as before", ()
+        part, method = parts_of(manifest, dataset), "as before"
     return Prepared(
         dataset=dataset,
         ingested=ingested,
@@ -131,11 +132,18 @@ def make_batches(
     hardware: Hardware,
     *,
     train: bool,
+    size: int | None = None,
 ) -> Batches:
-    """Batches of `rows`: augmented and shuffled for training, plain and in order otherwise."""
+    """Batches of `rows`: augmented and shuffled for training, plain and in order otherwise.
+
+    size: examples in a batch; None = the recipe's, and more where nothing has to be remembered.
+    """
     data, settings = recipe.data, recipe.train
     height, width = data.imgsz  # type: ignore[misc]
     augment = Augment(**recipe.augment.model_dump()) if train else None
+    if size is None:
+        size = settings.batch or 1
+        size = size if train else max(size, 512 // max(1, height // 32))
     return Batches(
         prepared.ingested.pixels,
         prepared.ingested.geometry,
@@ -143,10 +151,10 @@ def make_batches(
         rows,
         height=height,
         width=width,
-        mean=data.mean,
-        std=data.std,
+        mean=data.mean or (),
+        std=data.std or (),
         augment=augment,
-        batch=settings.batch if train else max(settings.batch or 1, 256 // max(1, height // 32)),
+        batch=size,
         seed=settings.seed,
         device=hardware.device,
         weights=class_weights(prepared, rows, data.class_weights) if train else None,

@@ -138,14 +138,6 @@ class Task(Protocol):
 
     def metric(self) -> Metric: ...
 
-    def fit(self, targets: Mapping[str, Any]) -> Task:
-        """The task with what it takes from the training targets (means, class weights)."""
-        ...
-
-    def arguments(self) -> dict[str, Any]:
-        """The options that rebuild it, for `ModelCard.task_arguments`."""
-        ...
-
     def decide(self, results: list[Any], targets: Mapping[str, Any]) -> Mapping[str, Any]:
         """Thresholds and the like chosen on dev, for `ModelCard.decision`; empty where none."""
         ...

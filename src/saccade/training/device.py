@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+from torch import nn
 
 from saccade.errors import SaccadeError
 
@@ -34,6 +35,10 @@ class Hardware:
             return contextlib.nullcontext()
         kind = torch.bfloat16 if self.precision == "bf16" else torch.float16
         return torch.autocast(torch.device(self.device).type, dtype=kind)
+
+    def place(self, model: nn.Module) -> nn.Module:
+        """The model on the device, in the memory order decided."""
+        return model.to(device=self.device).to(memory_format=self.memory_format)  # type: ignore[call-overload,no-any-return]
 
     @property
     def memory_format(self) -> torch.memory_format:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
 from saccade.errors import SaccadeError
@@ -80,8 +81,15 @@ def load_optimizer_tensors(
         own = {key.rpartition("/")[2]: key for key in flat if key.rpartition("/")[0] == name}
         if own:
             optimizer.state[parameter] = {
-                short: flat[key].to(parameter.device) for short, key in own.items()
+                short: _laid_out_as(parameter, flat[key]) for short, key in own.items()
             }
+
+
+def _laid_out_as(parameter: nn.Parameter, value: Tensor) -> Tensor:
+    """Fused kernels walk parameter and memory alike, so both need the same strides."""
+    if value.shape != parameter.shape:
+        return value.to(parameter.device)
+    return torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)
 
 
 def parameter_names(model: nn.Module, optimizer: Optimizer) -> list[str]:

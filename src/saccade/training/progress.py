@@ -22,7 +22,8 @@ class Progress:
 
     epoch       epochs done;  step: updates done in the one under way
     rows        lines of results.csv
-    best        best dev score, larger is better;  best_epoch: when, from 1
+    best        best dev score, larger is better, and the dev loss that came with it
+    best_epoch  when, from 1
     losses      (examples,) loss of each training example before its update, this epoch; NaN = not yet
     dynamics    the same for each epoch done
     """
@@ -31,7 +32,7 @@ class Progress:
     epoch: int = 0
     step: int = 0
     rows: list[dict[str, float]] = field(default_factory=list)
-    best: float = -math.inf
+    best: tuple[float, float] = (-math.inf, math.inf)
     best_epoch: int = 0
     dynamics: list[Tensor] = field(default_factory=list)
 
@@ -42,12 +43,15 @@ class Progress:
         self.dynamics.append(self.losses)
         self.losses = torch.full_like(self.losses, math.nan)
 
-    def is_best(self, score: float) -> bool:
-        """True where `score` is the best yet; an undefined score (NaN) only as long as all were."""
-        if not (score > self.best or not math.isfinite(self.best)):
+    def is_best(self, score: float, loss: float) -> bool:
+        """True, and remembered, where no epoch scored better; equal scores go by the dev loss.
+
+        An undefined score (NaN) is worse than any other.
+        """
+        score = score if math.isfinite(score) else -math.inf
+        if score < self.best[0] or (score == self.best[0] and not loss < self.best[1]):
             return False
-        self.best = score if math.isfinite(score) else -math.inf
-        self.best_epoch = self.epoch
+        self.best, self.best_epoch = (score, loss), self.epoch
         return True
 
 
@@ -104,7 +108,7 @@ def load_progress(
         epoch=state["epoch"],
         step=state["step"],
         rows=state["rows"],
-        best=state["best"],
+        best=(state["best"][0], state["best"][1]),
         best_epoch=state["best_epoch"],
         dynamics=[saved[f"epoch_{number}"] for number in range(1, state["epoch"] + 1)],
     ), told
