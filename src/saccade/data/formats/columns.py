@@ -184,8 +184,8 @@ def _idle(column: Column) -> bool:
     """Text that nearly never repeats, or always says the same."""
     if column.numbers is not None or column.binary or column.several:
         return False
-    distinct = len(set(column.filled))
-    return distinct == 1 or distinct > max(FEW, len(column.filled) // 2)
+    distinct, filled = len(set(column.filled)), len(column.filled)
+    return distinct == 1 or distinct > max(FEW, filled // 2) or distinct == filled > FEW // 2
 
 
 def _tasks(columns: Sequence[Column]) -> tuple[tuple[str, ...], str]:

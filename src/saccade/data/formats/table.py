@@ -238,6 +238,7 @@ def _examples(
                 "one row per picture is expected, several labels joined by |",
             )
     return list(examples.values()), [
+        *meaning.notices,
         *_notice("repeated-row", repeated, "rows say again what an earlier row says"),
         *_notice("missing-label", unlabelled, "rows have no label and are left out"),
     ]
