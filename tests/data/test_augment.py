@@ -24,9 +24,7 @@ def drawn_for(
     augment: Augment, count: int, canvas: tuple[int, int], size: tuple[int, int], seed: int = 0
 ) -> Draw:
     keys = torch.arange(count)
-    return draw(
-        augment, count, canvas, size, COLORS, chance=uniforms(seed, 0, keys, num_uniforms(1))
-    )
+    return draw(augment, uniforms(seed, 0, keys, num_uniforms(1)), canvas, size, COLORS)
 
 
 def rendered(store: Tensor, drawn: Draw, size: tuple[int, int]) -> Tensor:
@@ -98,9 +96,7 @@ def test_windows_equal_slices() -> None:
     colors = Colors(mean=torch.zeros(3), std=torch.ones(3))
     augment = Augment(shift=0.2, flip=0.3)
     keys = torch.arange(64)
-    drawn = draw(
-        augment, 64, (20, 24), (16, 18), colors, chance=uniforms(0, 0, keys, num_uniforms(3))
-    )
+    drawn = draw(augment, uniforms(0, 0, keys, num_uniforms(3)), (20, 24), (16, 18), colors)
     renderer = Renderer(
         store=store,
         colors=colors,

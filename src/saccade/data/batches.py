@@ -14,7 +14,7 @@ from saccade.data.augment import Augment
 from saccade.data.color import Colors, num_uniforms, principal, statistics
 from saccade.data.follow import follow, spatial_kind
 from saccade.data.order import balanced, once
-from saccade.data.render import Draw, Renderer, draw
+from saccade.data.render import Draw, Renderer, draw, still
 from saccade.data.resize import Size, content, lay_out
 from saccade.data.targets import encode_targets
 from saccade.data.uniforms import uniforms
@@ -146,20 +146,16 @@ class Batches:
         return batch if device.type == "cpu" else batch.to(device)
 
     def _draw(self, epoch: int, keys: Tensor) -> Draw:
-        canvas, colors = self._renderer.canvas, self._renderer.colors
-        if self._augment is None:
-            return draw(None, len(keys), canvas, self._size, colors)
+        canvas, augment = self._renderer.canvas, self._augment
+        if augment is None:
+            return still(len(keys), canvas, self._size)
         chance = uniforms(self._seed, epoch, keys, num_uniforms(self._channels))
-        return draw(
-            self._augment,
-            len(keys),
-            canvas,
-            self._size,
-            colors,
-            chance=chance,
-            even=bool(epoch % 2 == 0),
-            first=uniforms(self._seed, -1, keys, 1)[:, 0] if self._augment.alternate else None,
-        )
+        mirrored = None
+        if augment.alternate:
+            first = uniforms(self._seed, -1, keys, 1)[:, 0] < 0.5
+            mirrored = first ^ bool(epoch % 2)
+        colors = self._renderer.colors
+        return draw(augment, chance, canvas, self._size, colors, mirrored=mirrored)
 
 
 def _placed(pixels: Tensor, device: torch.device) -> Tensor:
@@ -209,6 +205,6 @@ def prepare(
         device=torch.device("cpu"),
         memory_format=torch.channels_last,
     )
-    drawn = draw(None, len(store), canvas, size, colors)
+    drawn = still(len(store), canvas, size)
     inputs = renderer.inputs(torch.arange(len(store)), drawn)
     return inputs, Geometry(matrix=drawn.views @ geometry.matrix, size=geometry.size)

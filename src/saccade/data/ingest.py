@@ -264,7 +264,7 @@ def _decode_all(pixels: np.ndarray, job: Job) -> Columns:
 
 def _decoder(pixels: np.ndarray, job: Job) -> Callable[[int], tuple[np.ndarray, str] | str]:
     """Decodes a picture into its row of `pixels`: gives its matrix and hash, or what is wrong."""
-    options = job.options
+    options, canvas = job.options, job.options.canvas
 
     def decode(position: int) -> tuple[np.ndarray, str] | str:
         size = job.seen[position].height, job.seen[position].width
@@ -274,11 +274,11 @@ def _decoder(pixels: np.ndarray, job: Job) -> Callable[[int], tuple[np.ndarray, 
                 channels=options.channels,
                 background=options.background,
                 max_pixels=options.max_pixels,
-                at_least=side_needed(size, options.canvas, options.fit),
+                at_least=side_needed(size, canvas, options.fit),
             )
         except SaccadeError as error:
             return error.message
-        laid, matrix = fit_picture(decoded, size, options.canvas, options.fit)
+        laid, matrix = fit_picture(decoded, size, canvas, options.fit)
         pixels[position] = laid
         digest = hashlib.blake2b(f"{size}{decoded.shape}".encode(), digest_size=16)
         digest.update(np.ascontiguousarray(decoded).data)

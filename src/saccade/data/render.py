@@ -46,36 +46,34 @@ class Draw:
     erased: Tensor | None
 
 
+def still(count: int, canvas: Size, size: Size) -> Draw:
+    """The middle of the canvas, only normalised."""
+    middle = centre_windows(count, canvas, size)
+    views = middle.matrices(size)
+    return Draw(augment=NONE, views=views, windows=middle, colors=None, erased=None)
+
+
 def draw(
-    augment: Augment | None,
-    count: int,
+    augment: Augment,
+    chance: Tensor,
     canvas: Size,
     size: Size,
     colors: Colors,
     *,
-    chance: Tensor | None = None,
-    first: Tensor | None = None,
-    even: bool = True,
+    mirrored: Tensor | None = None,
 ) -> Draw:
     """Turn random numbers into what happens to each example.
 
     Args:
-        augment: None = the middle of the canvas, only normalised.
-        count: N.
+        augment: what may happen.
+        chance: (N, num_uniforms(C)) in [0, 1).
         canvas: height, width of stored pictures.
         size: height, width of the input.
         colors: of the data set.
-        chance: (N, num_uniforms(C)) in [0, 1), for `augment`.
-        first: (N,) in [0, 1), decides who is mirrored in even epochs where `augment.alternate`.
-        even: whether the epoch's number is.
+        mirrored: (N,) bool, None = as `augment.mirror` says.
     """
-    if augment is None or chance is None:
-        middle = centre_windows(count, canvas, size)
-        views = middle.matrices(size)
-        return Draw(augment=NONE, views=views, windows=middle, colors=None, erased=None)
-    mirrored = chance[:, MIRROR] < augment.mirror
-    if first is not None:
-        mirrored = (first < 0.5) == even
+    if mirrored is None:
+        mirrored = chance[:, MIRROR] < augment.mirror
     flipped = chance[:, FLIP] < augment.flip
     windows = None
     if augment.moves_whole_pixels:

@@ -51,7 +51,7 @@ def _seen_array(data: np.ndarray) -> Seen:
     if data.ndim not in (2, 3) or not data.size:
         raise SaccadeError(f"array of shape {data.shape}; expected (H, W[, 1|3|4])")
     layers = data.shape[2] if data.ndim == 3 else 1
-    digest = hashlib.sha256(f"{data.dtype}{data.shape}".encode())
+    digest = hashlib.sha256(f"{data.dtype.str}{data.shape}".encode())
     digest.update(np.ascontiguousarray(data).tobytes())
     mode = {1: "L", 3: "RGB", 4: "RGBA"}.get(layers, "?")
     return Seen(digest.hexdigest(), data.shape[0], data.shape[1], mode)

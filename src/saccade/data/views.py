@@ -119,13 +119,10 @@ def draw_views(
     seen_across, seen_down = width * (area * ratio).sqrt(), height * (area / ratio).sqrt()
     x = _place(u[ACROSS], canvas[1], seen_across, augment.shift * width)
     y = _place(u[DOWN], canvas[0], seen_down, augment.shift * height)
-    angle = torch.deg2rad(_between(u[ROTATE], -augment.rotate, augment.rotate))
-    slant = torch.deg2rad(_between(u[SHEAR], -augment.shear, augment.shear)).tan()
-    across, down = 1 - 2.0 * mirrored.double(), 1 - 2.0 * flipped.double()
+    a, b, c, d = _turns(augment, u)
     zoom_x, zoom_y = width / seen_across, height / seen_down
-    cos, sin = angle.cos(), angle.sin()
-    a, b = across * cos * zoom_x, across * (cos * slant - sin) * zoom_y
-    c, d = down * sin * zoom_x, down * (sin * slant + cos) * zoom_y
+    across, down = 1 - 2.0 * mirrored.double(), 1 - 2.0 * flipped.double()
+    a, b, c, d = across * a * zoom_x, across * b * zoom_y, down * c * zoom_x, down * d * zoom_y
     tilt_x = _between(u[TILT_ACROSS], -augment.warp, augment.warp) / width
     tilt_y = _between(u[TILT_DOWN], -augment.warp, augment.warp) / height
     zero, one = torch.zeros_like(x), torch.ones_like(x)
@@ -133,6 +130,14 @@ def draw_views(
     tilted = _stack([one, zero, zero], [zero, one, zero], [tilt_x, tilt_y, one]) @ seen
     centre = torch.tensor([[1.0, 0, width / 2], [0, 1, height / 2], [0, 0, 1]]).double()
     return centre @ tilted
+
+
+def _turns(augment: Augment, u: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Shear, then rotation: the matrix a, b; c, d."""
+    angle = torch.deg2rad(_between(u[ROTATE], -augment.rotate, augment.rotate))
+    slant = torch.deg2rad(_between(u[SHEAR], -augment.shear, augment.shear)).tan()
+    cos, sin = angle.cos(), angle.sin()
+    return cos, cos * slant - sin, sin, sin * slant + cos
 
 
 def _between(chance: Tensor, low: float, high: float) -> Tensor:
