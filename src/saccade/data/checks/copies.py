@@ -31,7 +31,8 @@ def exact_copies(facts: Facts) -> Iterator[Notice]:
             f"{pictures(crossing)} lie in more than one part with the same pixels, so that the "
             "measured quality is too good ({first}); remove the copies from all parts but one",
         )
-    if within:
+    within = [rows for rows in within if len({facts.labels[row] for row in rows}) == 1]
+    if within:  # those with different labels are a fault of their own
         heavy = sum(len(rows) - 1 for rows in within) > MANY * len(facts.part)
         yield grouped(
             facts,
