@@ -7,8 +7,6 @@ A picture is turned and mirrored as its EXIF block says, of an animation the fir
 from __future__ import annotations
 
 import io
-import threading
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +27,7 @@ from PIL import (
 
 from saccade.data.headers import exif_place, orientation, orientation_in, other, sniff, webp_size
 from saccade.data.modes import Colour, flatten, pixels
+from saccade.data.quiet import Quiet
 from saccade.data.tree import printable
 from saccade.errors import SaccadeError
 from saccade.protocols import Source
@@ -63,6 +62,8 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+_QUIET = Quiet()
 
 
 @dataclass(frozen=True)
@@ -261,38 +262,3 @@ def _draft(opened: Image.Image, channels: int, at_least: int | None) -> None:
     """Let libjpeg drop the colours nobody wants and scale while it decodes."""
     size = (at_least, at_least) if at_least else opened.size
     opened.draft("L" if channels == 1 else None, size)
-
-
-class _Quiet:
-    """Hides Pillow's warnings while any thread decodes a format that warns of damaged tags.
-
-    warnings.catch_warnings() changes what all threads see and must not overlap; so the first to
-    come sets the filter and the last to go takes it away.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._caught = warnings.catch_warnings()
-
-    @contextmanager
-    def __call__(self, needed: bool) -> Iterator[None]:
-        if not needed:
-            yield
-            return
-        with self._lock:
-            self._inside += 1
-            if self._inside == 1:
-                self._caught = warnings.catch_warnings()
-                self._caught.__enter__()
-                warnings.filterwarnings("ignore", module=r"PIL\.")
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._inside -= 1
-                if self._inside == 0:
-                    self._caught.__exit__(None, None, None)
-
-
-_QUIET = _Quiet()

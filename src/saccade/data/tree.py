@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Protocol
 
 from saccade.errors import SaccadeError
@@ -58,7 +58,10 @@ def hidden(name: str) -> bool:
 
 
 def suffix(key: str) -> str:
-    return PurePosixPath(key).suffix.lower()
+    """The ending in lower case, ".jpg"; "" where there is none."""
+    name = key[key.rfind("/") + 1 :]
+    dot = name.rfind(".")
+    return name[dot:].lower() if dot > 0 else ""
 
 
 def is_picture_name(key: str) -> bool:
