@@ -210,7 +210,7 @@ def test_sixty_thousand_examples_are_quick() -> None:
     [
         {"label_smoothing": 1.0},
         {"label_smoothing": -0.1},
-        {"label_smoothing": 0.1, "loss_name": "focal"},
+        {"label_smoothing": 2, "loss_name": "focal"},
         {"loss_name": "hinge"},
         {"binary": "tanh"},
         {"class_weights": (1.0, 2.0)},

@@ -38,7 +38,7 @@ def test_loss_is_torchs_over_known_labels(stub, make_batch) -> None:
     each = F.binary_cross_entropy_with_logits(
         logits, targets.nan_to_num(), pos_weight=weights, reduction="none"
     )
-    assert torch.allclose(found, torch.stack([each[0].mean(), each[1, 1], torch.tensor(0.0)]))
+    assert torch.allclose(found, torch.stack([each[0].sum(), each[1, 1], torch.tensor(0.0)]))
     found.sum().backward()
     assert model.fc.weight.grad is not None and bool(model.fc.weight.grad.isfinite().all())
 
@@ -58,7 +58,7 @@ def test_evaluate_gives_plain_losses_and_the_share_of_wrong_labels(stub, make_ba
     batch = make_batch(labels=targets)
     scored = chosen.evaluate(model, batch)
     logits = model(batch.inputs).detach()
-    expected = F.binary_cross_entropy_with_logits(logits[0], targets[0])
+    expected = F.binary_cross_entropy_with_logits(logits[0], targets[0], reduction="sum")
     assert float(scored.losses[0]) == pytest.approx(float(expected), rel=1e-5)
     assert scored.losses[2].isnan() and scored.errors[2].isnan()
     assert float(scored.errors[1]) == 1.0  # always hat, never scarf

@@ -43,18 +43,21 @@ def cross_entropy(
     )
 
 
-def focal(logits: Tensor, labels: Tensor, *, gamma: float, weights: Tensor | None = None) -> Tensor:
-    """-(1 - p)^gamma log p with p = softmax(logits)[label]; gamma 0 is the cross-entropy.
+def focal(
+    logits: Tensor,
+    labels: Tensor,
+    *,
+    gamma: float,
+    weights: Tensor | None = None,
+    smoothing: float = 0.0,
+) -> Tensor:
+    """(1 - p)^gamma times the cross-entropy above, with p = softmax(logits)[label].
 
     Lin et al. 2017, https://arxiv.org/abs/1708.02002, equation 4, for K classes.
     """
-    present = labels >= 0
-    index = labels.clamp(min=0)
-    log_p = logits.log_softmax(dim=1).gather(1, index[:, None])[:, 0]
-    losses = -(_one_minus_exp(log_p) ** gamma) * log_p
-    if weights is not None:
-        losses = losses * weights[index]
-    return torch.where(present, losses, torch.zeros_like(losses))
+    log_p = logits.log_softmax(dim=1).gather(1, labels.clamp(min=0)[:, None])[:, 0]
+    plain = cross_entropy(logits, labels, weights=weights, smoothing=smoothing)
+    return _one_minus_exp(log_p) ** gamma * plain
 
 
 def binary_cross_entropy(
@@ -65,7 +68,10 @@ def binary_cross_entropy(
     smoothing: float = 0.0,
     gamma: float = 0.0,
 ) -> Tensor:
-    """Mean over an example's known labels of the sigmoid cross-entropy.
+    """Sum over an example's known labels of the sigmoid cross-entropy.
+
+    Every label is a question of its own: with the mean, each would be learnt K times slower at the
+    same learning rate.
 
     logits            (N, K);  targets: (N, K) of 0 and 1, NaN missing
     positive_weights  (K,): factor of the loss of each class where its target is 1
@@ -81,7 +87,7 @@ def binary_cross_entropy(
     if gamma:
         log_p = F.logsigmoid(torch.where(answers > 0.5, logits, -logits))
         losses = losses * _one_minus_exp(log_p) ** gamma
-    return masked_mean(losses, known)
+    return torch.where(known, losses, torch.zeros_like(losses)).sum(dim=1)
 
 
 def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:

@@ -48,7 +48,7 @@ class ClassificationTask:
         )
         heads.check_choice("loss_name", self.loss_name, ("cross-entropy", "focal"))
         heads.check_choice("binary", self.binary, ("softmax", "sigmoid"))
-        heads.check_smoothing(self.label_smoothing, self.loss_name)
+        heads.check_smoothing(self.label_smoothing)
         if self.class_weights is not None and not isinstance(self.class_weights, str):
             weights = heads.numbers(self.class_weights, len(self.classes), "class_weights")
             object.__setattr__(self, "class_weights", weights)
@@ -100,10 +100,12 @@ class ClassificationTask:
 
     def training_loss(self, outputs: Tensor, targets: Mapping[str, Any]) -> Tensor:
         logits, labels = self._logits(outputs), targets[self.field_name]
-        weights = self._weights(outputs.device)
+        weights, smoothing = self._weights(outputs.device), self.label_smoothing
         if self.loss_name == "focal":
-            return losses.focal(logits, labels, gamma=self.gamma, weights=weights)
-        return losses.cross_entropy(logits, labels, weights=weights, smoothing=self.label_smoothing)
+            return losses.focal(
+                logits, labels, gamma=self.gamma, weights=weights, smoothing=smoothing
+            )
+        return losses.cross_entropy(logits, labels, weights=weights, smoothing=smoothing)
 
     def score(self, outputs: Tensor, targets: Mapping[str, Any]) -> Scored:
         logits, labels = self._logits(outputs), targets[self.field_name].cpu()

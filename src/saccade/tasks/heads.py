@@ -147,13 +147,9 @@ def check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
     )
 
 
-def check_smoothing(smoothing: float, loss_name: str) -> None:
+def check_smoothing(smoothing: float) -> None:
     check_option(
         0 <= smoothing < 1, f"label_smoothing: expected 0 or more and below 1, found {smoothing}"
-    )
-    check_option(
-        not (smoothing and loss_name == "focal"),
-        "label_smoothing and loss_name='focal' work against each other: choose one of the two",
     )
 
 

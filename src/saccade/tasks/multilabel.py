@@ -30,7 +30,7 @@ class MultiLabelTask:
     thresholds       (K numbers) from which probability on a class is named; None = 0.5
                      until `decide` has chosen
 
-    Losses are means over an example's known labels; those of `evaluate` without smoothing, weights
+    Losses are sums over an example's known labels; those of `evaluate` without smoothing, weights
     or gamma. The error of an example is the share of its known labels that are wrong at the
     thresholds.
     """
@@ -51,7 +51,7 @@ class MultiLabelTask:
             f"field {self.field_name}: multi-label needs a class, found none",
         )
         heads.check_choice("loss_name", self.loss_name, ("cross-entropy", "focal"))
-        heads.check_smoothing(self.label_smoothing, self.loss_name)
+        heads.check_smoothing(self.label_smoothing)
         for option in ("class_weights", "thresholds"):
             values = getattr(self, option)
             if values is not None and not isinstance(values, str):
