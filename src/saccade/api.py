@@ -15,7 +15,7 @@ from typing import Any
 from torch import nn
 
 from saccade import report
-from saccade.data.audit import audit, summary
+from saccade.data.audit import audit, summary, worst_first
 from saccade.data.dataset import Dataset
 from saccade.data.open import open_dataset
 from saccade.errors import SaccadeError
@@ -157,11 +157,19 @@ def check(
     """Read every picture and say what is wrong with the data; nothing is trained or changed."""
     dataset = open(data, task=task)
     recipe = make_recipe({"data.allow_dropped": 1.0, **(settings or {})})
-    prepared = prepare_data(dataset, recipe, reporter=reporter or Reporter())
-    notices = tuple(audit(prepared.dataset, prepared.ingested, prepared.part))
+    told = list[Notice]()
+    try:
+        prepared = prepare_data(dataset, recipe, reporter=reporter or Reporter())
+    except SaccadeError as error:
+        # data that cannot be split can still be looked at
+        prepared = prepare_data(dataset, recipe, reporter=reporter or Reporter(), split_now=False)
+        told.append(
+            Notice(name=error.name, severity="error", message=error.message, files=error.files)
+        )
+    found = audit(prepared.dataset, prepared.ingested, prepared.part)
     return Check(
         prepared=prepared,
-        notices=notices,
+        notices=worst_first([*told, *found, *prepared.notices]),
         summary=summary(prepared.dataset, prepared.ingested, prepared.part),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -163,14 +164,15 @@ def _minimum_side(recipe: Recipe) -> int:
 
 
 def _facts(prepared: Prepared, rows: Tensor, hardware: Hardware, task: str) -> Facts:
-    channels, height, width = prepared.ingested.pixels.shape[1:]
+    ingested = prepared.ingested
     mean, std = prepared.statistics(rows)
     return Facts(
         task=task,
         examples=len(rows),
-        height=height,
-        width=width,
-        channels=channels,
+        height=ingested.height,
+        width=ingested.width,
+        channels=ingested.channels,
+        fit=ingested.fit,
         mean=mean,
         std=std,
         hardware=hardware,
@@ -219,6 +221,7 @@ def _network(
             width=width,
             channels=channels,
             fit=recipe.data.fit or "crop",
+            margin=recipe.data.margin,
             mean=recipe.data.mean or (),
             std=recipe.data.std or (),
             background=recipe.data.background,
@@ -256,6 +259,17 @@ def _some(rows: Tensor, recipe: Recipe) -> Tensor:
     return rows[torch.randperm(len(rows), generator=generator)[:MOST_CLEAN]].sort().values
 
 
+def title(target: Mapping[str, Any]) -> str:
+    """An annotation in a few characters: class names, numbers; boxes and points are drawn."""
+    words = [
+        value if isinstance(value, str) else ", ".join(map(str, value))
+        for value in target.values()
+        if isinstance(value, str)
+        or (isinstance(value, list) and not any(isinstance(item, dict | list) for item in value))
+    ]
+    return " ".join(words)
+
+
 def _write_start(experiment: Experiment, dataset: Dataset) -> None:
     """Everything that is known before the first step."""
     run, prepared = experiment.run, experiment.prepared
@@ -271,7 +285,9 @@ def _write_start(experiment: Experiment, dataset: Dataset) -> None:
             **images,
         },
     )
-    picture = mosaic(next(experiment.train.epoch(0)), experiment.card.preprocessing)
+    first = next(experiment.train.epoch(0))
+    titles = [title(prepared.dataset.examples[row].target) for row in first.indices.tolist()]
+    picture = mosaic(first, experiment.card.preprocessing, titles)
     picture.save(run.root / "train_batch0.jpg", quality=90)
     # the manifest marks the run as begun, so it comes last
     run.write_json(run.data, prepared.manifest)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from saccade.data.augment import default_augment
 from saccade.models import catalog
@@ -23,6 +23,7 @@ class Facts:
     height: int
     width: int
     channels: int
+    fit: Literal["crop", "pad", "stretch"]
     mean: tuple[float, ...]
     std: tuple[float, ...]
     hardware: Hardware
@@ -42,7 +43,7 @@ def complete(recipe: Recipe, facts: Facts) -> Recipe:
         "data": {
             "imgsz": (facts.height, facts.width),
             "channels": facts.channels,
-            "fit": "crop" if facts.task in ("classification", "multilabel") else "stretch",
+            "fit": facts.fit,
             "mean": facts.mean,
             "std": facts.std,
             "workers": facts.hardware.threads,

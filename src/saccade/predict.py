@@ -24,8 +24,22 @@ from saccade.training.run import open_run, read_weights
 from saccade.types import Batch, ModelCard, Preprocessing, Result
 
 PICTURE_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm")
-    + (".heic", ".heif", ".avif")
+    [
+        ".jpg",
+        ".jpeg",
+        ".png",
+        ".bmp",
+        ".gif",
+        ".tif",
+        ".tiff",
+        ".webp",
+        ".ppm",
+        ".pgm",
+        ".pbm",
+        ".heic",
+        ".heif",
+        ".avif",
+    ]
 )
 
 

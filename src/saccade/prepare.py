@@ -13,6 +13,7 @@ from torch import Tensor
 from saccade.data.augment import Augment
 from saccade.data.batches import Batches, encode_targets, statistics
 from saccade.data.dataset import Dataset
+from saccade.data.duplicates import near_duplicates, worth_searching
 from saccade.data.ingest import Ingested, ingest
 from saccade.data.manifest import make_manifest, parts_of, verify_manifest
 from saccade.data.splits import split
@@ -76,7 +77,7 @@ class Prepared:
         }
 
     def statistics(self, rows: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        mean, std = statistics(self.ingested.pixels, rows)
+        mean, std = statistics(self.ingested.pixels, rows, self.ingested.inside)
         return tuple(_rounded(mean)), tuple(_rounded(std))
 
 
@@ -108,6 +109,7 @@ def prepare_data(
             seed=recipe.train.seed,
             dev=recipe.data.dev,
             test=recipe.data.test,
+            together=_copies(ingested),
         )
         part, method, notices = splits.part, splits.method, splits.notices
         manifest = make_manifest(dataset, ingested, splits)
@@ -186,6 +188,7 @@ def _ingest(dataset: Dataset, recipe: Recipe, reporter: Reporter, minimum: int) 
         width=width or None,
         channels=data.channels,
         fit=data.fit,
+        margin=data.margin,
         workers=data.workers,
         max_pixels=data.max_pixels,
         background=data.background,
@@ -196,6 +199,12 @@ def _ingest(dataset: Dataset, recipe: Recipe, reporter: Reporter, minimum: int) 
         reporter.say(f"Pictures are enlarged to {minimum} pixels, the least this network can take.")
         return _ingest(dataset, recipe.model_copy(update={"data": larger}), reporter, minimum)
     return ingested
+
+
+def _copies(ingested: Ingested) -> np.ndarray:
+    """Pairs of near-duplicates, which a fair split keeps on one side."""
+    images = ingested.images
+    return near_duplicates(ingested.pixels, images["phash"], worth_searching(images))
 
 
 def _check_dropped(dataset: Dataset, ingested: Ingested, recipe: Recipe) -> None:

@@ -34,6 +34,8 @@ class DataRecipe(Part):
     """Side, or height and width, of the network input in pixels."""
     channels: Literal[1, 3] | None = None
     fit: Literal["crop", "pad", "stretch"] | None = None
+    margin: float = Limited(default=1.0, ge=1, le=2)
+    """With crop: how much larger than the input pictures are kept, to be cropped from."""
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     dev: float | None = Share

@@ -52,7 +52,7 @@ def write_start(run: RunFolder, card: ModelCard, names: list[str], epochs: int) 
     )
     run.write_environment()
     examples = [
-        {"key": f"{name}/{i}.png", "target": {"label": name}, "split": part}
+        {"key": f"{name}/{i}.png", "target": {"label": name}, "part": part}
         for name in names
         for i, part in enumerate(["train"] * 6 + ["dev"] * 2 + ["test"] * 2)
     ]
@@ -61,7 +61,7 @@ def write_start(run: RunFolder, card: ModelCard, names: list[str], epochs: int) 
         run.images,
         {
             "key": [e["key"] for e in examples],
-            "split": [e["split"] for e in examples],
+            "split": [e["part"] for e in examples],
             "width": [28] * len(examples),
             "height": [28] * len(examples),
             "mode": ["L"] * len(examples),

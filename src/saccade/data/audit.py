@@ -54,8 +54,13 @@ def audit(
         told += splits.notices
     for check in CHECKS:
         told += check(facts)
+    return list(worst_first(told))
+
+
+def worst_first(notices: Iterable[Notice]) -> tuple[Notice, ...]:
+    """Each notice once, errors before warnings before what is good to know."""
     ranks: dict[Severity, int] = {"error": 0, "warning": 1, "info": 2}
-    return sorted(dict.fromkeys(told), key=lambda notice: ranks[notice.severity])
+    return tuple(sorted(dict.fromkeys(notices), key=lambda notice: ranks[notice.severity]))
 
 
 def summary(

@@ -41,13 +41,12 @@ class Batches:
         mean: per channel on the 0..1 scale; what lies beyond a picture gets it too.
         std: likewise.
         augment: random changes; None = the middle of the canvas as it is.
-        batch: examples in each batch; the last may have fewer.
+        batch: examples in a batch at most; an epoch is cut into even batches.
         seed: of order and augmentation.
         device: where batches are made.
         weights: (M,) of the examples' losses.
         sampling: each row once an epoch, or classes equally often (the first label decides).
         shuffle: another order every epoch; None = where there is augmentation.
-        drop_last: leave out a last batch that is not full.
         memory_format: of the inputs.
     """
 
@@ -69,7 +68,6 @@ class Batches:
         weights: Tensor | None = None,
         sampling: Literal["once", "balanced"] = "once",
         shuffle: bool | None = None,
-        drop_last: bool = False,
         memory_format: torch.memory_format = torch.channels_last,
     ) -> None:
         self._rows = torch.as_tensor(rows, dtype=torch.int64)
@@ -97,7 +95,6 @@ class Batches:
         self._augment, self._seed, self._batch = augment, seed, batch
         self._shuffle = (augment is not None) if shuffle is None else shuffle
         self._labels = _labels(targets)[self._rows] if sampling == "balanced" else None
-        self._drop_last = drop_last
         self._channels = pixels.shape[1]
 
     @property
@@ -111,14 +108,15 @@ class Batches:
         return len(self._rows) if self._labels is None else int((self._labels >= 0).sum())
 
     def __len__(self) -> int:
-        full, rest = divmod(self.examples, self._batch)
-        return full + (rest > 0 and not self._drop_last)
+        return -(-self.examples // self._batch)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from number `start` on, as an unbroken epoch would give them."""
         rows, keys = self._order(epoch)
-        for step in range(start, len(self)):
-            span = slice(step * self._batch, (step + 1) * self._batch)
+        steps = len(self)
+        for step in range(start, steps):
+            # even shares: a last batch of one example would upset batch norm
+            span = slice(len(rows) * step // steps, len(rows) * (step + 1) // steps)
             yield self._make(epoch, rows[span], keys[span])
 
     def _order(self, epoch: int) -> tuple[Tensor, Tensor]:

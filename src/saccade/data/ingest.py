@@ -31,7 +31,7 @@ from saccade.data.survey import Fault, Seen, each, notices_of, survey
 from saccade.errors import SaccadeError
 from saccade.types import Geometry, Notice
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the same file and options would give other pixels or facts."""
 SMALL = 64
 """Pictures of one size up to this many pixels keep it."""
@@ -47,7 +47,7 @@ class Ingested:
               file mapped into it; 0 beyond the picture where fit is pad
     geometry  displayed picture -> canvas
     images    facts by name, (N,) each: sha256 of the file, pixel_hash of what it decodes to, width,
-              height, mode; mean, std (grey, 0..255), sharpness (variance of the Laplacian) and
+              height, mode, format; mean, std (grey, 0..255), sharpness (variance of the Laplacian) and
               phash (uint64) of the canvas
     rows      (N,) int64 rows of the data set's examples
     broken    one notice for each reason why pictures cannot be read, with their keys
@@ -254,6 +254,7 @@ def _decode_all(pixels: np.ndarray, job: Job) -> Columns:
         "width": sizes[:, 1],
         "height": sizes[:, 0],
         "mode": np.array([job.seen[at].mode for at in kept], dtype="S8"),
+        "format": np.array([job.seen[at].format for at in kept], dtype="S8"),
         **measure(pixels[: len(kept)], content(geometry, job.options.canvas)),
         "matrix": matrix,
         "size": sizes,

@@ -17,12 +17,13 @@ from saccade.types import Notice
 
 
 class Seen(NamedTuple):
-    """A file before decoding. sha256 in hex; height, width as displayed; mode of the file."""
+    """A file before decoding. sha256 in hex; height, width as displayed; mode and format of the file."""
 
     sha256: str
     height: int
     width: int
     mode: str
+    format: str
 
 
 class Fault(NamedTuple):
@@ -40,7 +41,8 @@ def survey(dataset: Dataset, max_pixels: int) -> Callable[[int], Seen | Fault]:
             if isinstance(data, np.ndarray):
                 return _seen_array(data)
             head = header(data, max_pixels=max_pixels)
-            return Seen(hashlib.sha256(data).hexdigest(), head.height, head.width, head.mode)
+            digest = hashlib.sha256(data).hexdigest()
+            return Seen(digest, head.height, head.width, head.mode, head.format)
         except SaccadeError as error:
             return Fault(key, error.message)
 
@@ -54,7 +56,7 @@ def _seen_array(data: np.ndarray) -> Seen:
     digest = hashlib.sha256(f"{data.dtype.str}{data.shape}".encode())
     digest.update(np.ascontiguousarray(data).tobytes())
     mode = {1: "L", 3: "RGB", 4: "RGBA"}.get(layers, "?")
-    return Seen(digest.hexdigest(), data.shape[0], data.shape[1], mode)
+    return Seen(digest.hexdigest(), data.shape[0], data.shape[1], mode, "")
 
 
 Done = TypeVar("Done")

@@ -151,7 +151,7 @@ def _class_counts(records: Records) -> dict[str, dict[str, int]]:
             names = [value] if isinstance(value, str) else value or ()
             for name in names if field in fields else ():
                 own = counts.setdefault(_title(fields, field, str(name)), {})
-                own[example["split"]] = own.get(example["split"], 0) + 1
+                own[example["part"]] = own.get(example["part"], 0) + 1
     return counts
 
 
