@@ -66,3 +66,15 @@ def test_state_dicts_have_the_same_names_and_shapes(name: str) -> None:
     assert isinstance(ours, nn.Module)
     expected = {key: value.shape for key, value in reference.state_dict().items()}
     assert {key: value.shape for key, value in ours.state_dict().items()} == expected
+
+
+def test_inception_v4_agrees_with_timm() -> None:
+    timm = pytest.importorskip("timm", reason="timm, the only published code at hand, is absent")
+    torch.manual_seed(0)
+    reference = timm.create_model("inception_v4", pretrained=False, num_classes=10).eval()
+    ours = catalog.create("inception_v4", num_classes=10)
+    assert isinstance(ours, nn.Module)
+    ours.load_state_dict(reference.state_dict())
+    images = torch.randn(2, 3, 96, 96)
+    with torch.no_grad():
+        assert torch.allclose(ours.eval()(images), reference(images), atol=1e-4)

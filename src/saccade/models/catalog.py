@@ -134,6 +134,8 @@ def create(
     dropout: float | None = None,
     stem: str | None = None,
     auxiliary: bool | None = None,
+    stochastic_depth: float | None = None,
+    hidden: int | None = None,
 ) -> Backbone:
     """Build a network of the catalogue with fresh weights; None is the paper's own choice.
 
@@ -143,6 +145,8 @@ def create(
     dropout    probability before the final layer, or where the paper has it
     stem       "standard" as published, "small" keeps the resolution of small pictures
     auxiliary  the extra heads of GoogLeNet and Inception v3
+    stochastic_depth  probability to drop the last residual branch of EfficientNet
+    hidden     units of the dense layers of AlexNet, ZFNet and VGG (4096)
 
     Raises SaccadeError for an unknown name, and for an option that the network does not have.
     """
@@ -157,6 +161,8 @@ def create(
         "dropout": dropout,
         "stem": stem,
         "auxiliary": auxiliary,
+        "stochastic_depth": stochastic_depth,
+        "hidden": hidden,
     }
     given = {key: value for key, value in given.items() if value is not None}
     for key in given:

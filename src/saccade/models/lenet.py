@@ -4,7 +4,8 @@ LeCun et al. 1998, "Gradient-based learning applied to document recognition", fi
 `lenet5` is the network as published: 60,000 trainable parameters, trainable subsampling, a
 sparsely connected C3, scaled tanh, and an output layer of Euclidean radial basis functions whose
 +-1 codes are fixed. Differs from the paper: the codes are random (section IIB names this choice)
-rather than drawn as 7x12 letters, and the logits are minus half the squared distance.
+rather than drawn as 7x12 letters, and a logit is the part of minus half the squared distance that
+differs between classes, the product with the code: softmax is the same, one output has both signs.
 `lenet5_modern` has a dense C3, max pooling, ReLU and a linear output: 61,706 parameters. Larger
 inputs give a larger C5 map, which is averaged.
 """
@@ -60,7 +61,7 @@ class SparseConv(nn.Module):
 
 
 class Codes(nn.Module):
-    """Radial basis functions: minus half the squared distance to a fixed +-1 code per class."""
+    """Radial basis functions: the nearer to a class's fixed +-1 code, the larger its logit."""
 
     def __init__(self, in_features: int, num_classes: int) -> None:
         super().__init__()
@@ -69,8 +70,8 @@ class Codes(nn.Module):
         self.register_buffer("codes", torch.tensor(codes))
 
     def forward(self, x: Tensor) -> Tensor:
-        codes = self.get_buffer("codes")  # (K, D)
-        return -0.5 * (x[:, None] - codes).square().sum(-1)
+        # -|x - code|^2 / 2 without |x|^2 and |code|^2, which all classes share
+        return F.linear(x, self.get_buffer("codes"))
 
 
 class LeNet5(nn.Module):
