@@ -36,7 +36,13 @@ def test_the_run_folder_holds_what_it_promises(run: saccade.Trained) -> None:
         assert (root / name).is_file(), name
     rows = run.folder.read_results()
     assert [row["epoch"] for row in rows] == [1, 2]
-    assert set(rows[0]) >= {"train/loss", "train/accuracy", "metrics/accuracy", "val/loss", "lr/pg0"}
+    assert set(rows[0]) >= {
+        "train/loss",
+        "train/accuracy",
+        "metrics/accuracy",
+        "val/loss",
+        "lr/pg0",
+    }
     assert rows[1]["train/loss"] < rows[0]["train/loss"]
     complete = run.folder.read_args()
     undecided = [
@@ -120,7 +126,11 @@ def test_a_signal_saves_and_the_resumed_run_equals_the_unbroken(
 def test_a_diverging_run_stops_and_names_step_pictures_and_layer(tmp_path: Path) -> None:
     with pytest.raises(SaccadeError) as caught:
         saccade.train(
-            "sample:digits", project=tmp_path, lr0=1e20, settings={"train.precision": "fp32"}, **FAST
+            "sample:digits",
+            project=tmp_path,
+            lr0=1e20,
+            settings={"train.precision": "fp32"},
+            **FAST,
         )
     assert caught.value.name == "non-finite-loss"
     assert "step" in caught.value.message and "--lr0" in caught.value.message

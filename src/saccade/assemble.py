@@ -196,7 +196,7 @@ def _network(
     recipe: Recipe, prepared: Prepared, task: Task, some: Batches, module: nn.Module | None
 ) -> tuple[nn.Module, ModelCard]:
     """The network with the task's head, and the card that rebuilds it."""
-    height, width = recipe.data.imgsz  # type: ignore[misc]
+    height, width = recipe.data.imgsz or (0, 0)
     channels = recipe.data.channels or 3
     name = recipe.model.name or ""
     arguments: dict[str, Any] = {}

@@ -141,7 +141,7 @@ def make_batches(
     size: examples in a batch; None = the recipe's, and more where nothing has to be remembered.
     """
     data, settings = recipe.data, recipe.train
-    height, width = data.imgsz  # type: ignore[misc]
+    height, width = data.imgsz or (1, 1)
     augment = Augment(**recipe.augment.model_dump()) if train else None
     if size is None:
         size = settings.batch or 1
@@ -179,13 +179,11 @@ def class_weights(prepared: Prepared, rows: Tensor, how: str) -> Tensor | None:
 
 def _ingest(dataset: Dataset, recipe: Recipe, reporter: Reporter, minimum: int) -> Ingested:
     data = recipe.data
-    height, width = (
-        (data.imgsz, data.imgsz) if isinstance(data.imgsz, int) else data.imgsz or (0, 0)
-    )
+    height, width = data.imgsz or (None, None)
     ingested = ingest(
         dataset,
-        height=height or None,
-        width=width or None,
+        height=height,
+        width=width,
         channels=data.channels,
         fit=data.fit,
         margin=data.margin,
@@ -195,7 +193,7 @@ def _ingest(dataset: Dataset, recipe: Recipe, reporter: Reporter, minimum: int) 
         progress=lambda done, total: reporter.progress("reading pictures", done, total),
     )
     if not height and min(ingested.height, ingested.width) < minimum:
-        larger = recipe.data.model_copy(update={"imgsz": minimum})
+        larger = recipe.data.model_copy(update={"imgsz": (minimum, minimum)})
         reporter.say(f"Pictures are enlarged to {minimum} pixels, the least this network can take.")
         return _ingest(dataset, recipe.model_copy(update={"data": larger}), reporter, minimum)
     return ingested

@@ -9,10 +9,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic import Field as Limited
 
 from saccade.errors import SaccadeError
@@ -24,14 +24,21 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _height_and_width(value: Any) -> Any:
+    return (value, value) if isinstance(value, int) else value
+
+
+Size = Annotated[tuple[int, int], BeforeValidator(_height_and_width)]
+"""Height and width in pixels; one number stands for both."""
+
 Share = Limited(default=None, ge=0, lt=1)
 
 
 class DataRecipe(Part):
     """Which examples, and how pictures become input."""
 
-    imgsz: int | tuple[int, int] | None = None
-    """Side, or height and width, of the network input in pixels."""
+    imgsz: Size | None = None
+    """Of the network input."""
     channels: Literal[1, 3] | None = None
     fit: Literal["crop", "pad", "stretch"] | None = None
     margin: float = Limited(default=1.0, ge=1, le=2)
