@@ -107,7 +107,7 @@ class SqueezeNet(nn.Module):
         return []
 
     def new_head(self, num_classes: int) -> None:
-        """Also without conv10's rectifier: a single sigmoid unit or a regression needs both signs."""
+        """Fresh conv10 without its rectifier: a sigmoid unit or a regression needs both signs."""
         self.classifier[1] = new_conv(self.classifier[1], num_classes)
         self.classifier[2] = nn.Identity()
 
