@@ -53,6 +53,7 @@ class NetworkInNetwork(nn.Module):
         self.mlpconv3 = MlpConv(192, (192, 192), kernel=3, norm=norm, act=act)
         self.classes = nn.Conv2d(192, num_classes, 1)
         initialise(self, "he", kinds=(nn.Conv2d,))
+        initialise(self.classes, "normal")
 
     def maps(self, inputs: Tensor) -> list[Tensor]:
         check_size(inputs, self, self.minimum_size)
