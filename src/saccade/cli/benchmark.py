@@ -38,12 +38,15 @@ def command(
     Times a training step of MODEL in float32, in float32 with channels last, and in half precision
     with channels last, in turns, and prints the ratios and the speed in GFLOP/s.
     """
+    from torch import nn
+
     from saccade.models import catalog
     from saccade.ops import cost
     from saccade.training import benchmark
     from saccade.training.device import choose
 
     network = catalog.create(model)
+    assert isinstance(network, nn.Module)
     channels, height, width = catalog.MODELS[model].input
     height, width = (height, width) if imgsz is None else sides(imgsz)
     chosen = choose(device)

@@ -44,10 +44,13 @@ def command(
 def _describe(
     name: str, imgsz: int | tuple[int, int] | None, channels: int | None, classes: int | None
 ) -> tuple[tuple[int, int, int], list[Row]]:
+    from torch import nn
+
     from saccade.models import catalog
     from saccade.ops import cost
 
     network = catalog.create(name, num_classes=classes, in_channels=channels)
+    assert isinstance(network, nn.Module)
     paper = catalog.MODELS[name].input
     height, width = paper[1:] if imgsz is None else sides(imgsz)
     shape = (channels or paper[0], height, width)

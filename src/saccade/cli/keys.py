@@ -53,7 +53,7 @@ json_key = key(
 """Declared for --help; `main` reads it before anything can fail."""
 
 
-class Size(click.ParamType):
+class Size(click.ParamType[int | tuple[int, int]]):
     """N, or HEIGHT,WIDTH, in pixels."""
 
     name = "N"

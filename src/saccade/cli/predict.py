@@ -64,37 +64,51 @@ def command(
         for start in range(0, len(files), CHUNK):
             answers += predictor(files[start : start + CHUNK], batch=batch)
             reporter.progress("predicting", len(answers), len(files))
-    if save is not None:
-        _save(output, run, save, answers)
     _tell(output, answers)
+    if save is not None:
+        _save(output, _folder(run, save, files), answers)
+    output.value([answer.as_dict() for answer in answers])
 
 
 def _tell(output: Output, answers: list[Prediction]) -> None:
     failed = [answer for answer in answers if answer.error is not None]
-    for answer in failed:
-        output.note(f"saccade: {answer.error}")
     if len(failed) == len(answers):
+        first = str(failed[0].error)
+        told = f"none of {len(answers)} pictures can be read. First: {first}"
         raise SaccadeError(
-            f"none of {len(answers)} pictures can be read. First: {failed[0].error}",
-            name="broken-files",
+            first if len(answers) == 1 else told,
+            name="broken-file" if len(answers) == 1 else "broken-files",
             files=[answer.source for answer in failed],
         )
+    for answer in failed:
+        output.note(f"saccade: {answer.error}")
     for answer in answers:
         if answer.result is not None:
             output.line(f"{answer.source}  {in_words(answer.result.as_dict())}")
-    output.value([answer.as_dict() for answer in answers])
 
 
-def _save(output: Output, run: str, save: str, answers: list[Prediction]) -> None:
-    from saccade.report.predictions import save_predictions
+def _folder(run: str, save: str, files: list[Path]) -> Path:
+    """Where to save; never among the pictures themselves, which would be overwritten."""
     from saccade.training.run import new_run, open_run
 
     if save == NEW:
-        folder = new_run(Path("runs"), "predict", open_run(run).root.resolve().name).root
-    else:
-        folder = Path(save)
+        return new_run(Path("runs"), "predict", open_run(run).root.resolve().name).root
+    folder = Path(save)
+    if folder.resolve() in {file.resolve().parent for file in files}:
+        raise SaccadeError(
+            f"--save {save}: the pictures themselves lie there, and saccade never writes among "
+            "them. Name another folder.",
+            name="inside-data",
+            files=[save],
+        )
+    return folder
+
+
+def _save(output: Output, folder: Path, answers: list[Prediction]) -> None:
+    from saccade.report.predictions import save_predictions
+
     save_predictions(folder, answers)
-    output.note(f"saved in {folder}")
+    output.line(f"saved in {folder}")
 
 
 def in_words(result: dict[str, Any]) -> str:

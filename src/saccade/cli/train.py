@@ -20,8 +20,6 @@ from saccade.cli.settings import recipe_of, settings_help
 @key("--fraction", type=float, group="Data", help="Share of the training part that is used.")
 @key("--workers", type=int, group="Data", help="Threads that decode pictures.")
 @key("--model", group="Model", metavar="NAME", help="One of `saccade models`.")
-@key("--weights", group="Model", metavar="RUN", help="Run or weights file to start from.")
-@key("--freeze", group="Model", metavar="LAYERS", help="Layers that are not trained.")
 @key("--dropout", type=float, group="Model", help="Probability of dropping a feature.")
 @key("--epochs", type=int, group="Training", help="Passes over the training part.")
 @key("--batch", type=int, group="Training", help="Examples per update.")
@@ -55,6 +53,7 @@ from saccade.cli.settings import recipe_of, settings_help
 @click.pass_obj
 def command(
     output: Output,
+    /,
     data: str,
     recipe: Path | None,
     changes: tuple[str, ...],

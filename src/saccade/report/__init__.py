@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from saccade.report import figures, run_page
-from saccade.training.run import RunFolder
+if TYPE_CHECKING:
+    from saccade.training.run import RunFolder
 
 
 def write(run: RunFolder) -> Path:
@@ -13,5 +14,8 @@ def write(run: RunFolder) -> Path:
 
     Whatever the run lacks (it may still be training) is left out. Returns the path of the page.
     """
+    # matplotlib takes half a second to import, and most verbs never draw
+    from saccade.report import figures, run_page
+
     figures.write(run)
     return run_page.write(run)

@@ -18,7 +18,8 @@ from saccade.training.run import RunFolder
 
 def write(run: RunFolder) -> Path:
     """Write report.html into `run` and return its path. A run that still trains is fine."""
-    write_atomic(run.report, render(Records(run)))
+    # a file name may hold bytes that are no text; the page shows a question mark for each
+    write_atomic(run.report, render(Records(run)).encode("utf-8", "replace"))
     return run.report
 
 

@@ -87,7 +87,7 @@ def compare(
 def _step(
     model: nn.Module, input_shape: tuple[int, int, int], batch: int, way: Hardware
 ) -> Callable[[], None]:
-    own = copy.deepcopy(model).train().to(way.device, memory_format=way.memory_format)
+    own = way.place(copy.deepcopy(model).train())
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(batch, *input_shape, generator=generator).to(way.device)
     images = images.contiguous(memory_format=way.memory_format)
