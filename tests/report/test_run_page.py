@@ -7,6 +7,7 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 
 from saccade import report
+from saccade.report import charts, outcomes
 from saccade.training.run import RunFolder
 
 Make = Callable[..., RunFolder]
@@ -134,7 +135,27 @@ def test_regression_shows_each_target(regressed: RunFolder) -> None:
 
 def test_multi_label_shows_thresholds_and_looks(tagged: RunFolder) -> None:
     said = words(read(tagged))
-    assert "average precision" in said
+    assert "AP threshold precision recall F1" in said
     assert "0.55" in said
     assert "looked at 2 times" in said
     assert "missed dog" in said
+
+
+def test_heads_are_told_one_by_one() -> None:
+    row = {
+        "target": '{"kind": "cat", "size": [2.5, null], "tags": ["a"], "age": null}',
+        "result": '{"kind": {"label": "dog", "score": 0.9}, "age": {"values": {"age": 3}},'
+        ' "size": {"values": {"w": 3, "h": 4}}, "tags": {"labels": ["a"], "scores": {}}}',
+        "loss": 1.0,
+    }
+    assert outcomes.explained(row, ()) == [
+        ("kind", "dog for cat", ""),
+        ("size", "3 for 2.5", ""),
+        ("tags", "a, right", ""),
+    ]
+
+
+def test_an_axis_of_one_value_stays_positive() -> None:
+    for value in (0.0, 0.8):
+        drawn = charts.lines([charts.Line("dev", "dev", [1], [value])])
+        assert "-" not in re.sub(r"<[^>]*>", "", drawn)

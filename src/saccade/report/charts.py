@@ -169,7 +169,8 @@ def _range(low: float, high: float, log: bool) -> tuple[float, float, list[float
         marks = [10.0**power for power in range(first, max(last, first + 1) + 1)]
         return marks[0], marks[-1], marks
     if high - low < 1e-12 * max(1.0, abs(high)):
-        low, high = low - abs(low) / 2 - 0.5, high + abs(high) / 2 + 0.5
+        # one value alone: an axis from half of it to half as much again, or from 0 to 1
+        low, high = (low - abs(low) / 2, high + abs(high) / 2) if low else (0.0, 1.0)
     marks = _ticks(low, high, 5)
     return min(low, marks[0]), max(high, marks[-1]), marks
 

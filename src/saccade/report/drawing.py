@@ -126,6 +126,7 @@ def _draw_places(image: Image.Image, result: Result, scale: float) -> None:
 def _box(
     draw: ImageDraw.ImageDraw, box: list[float], scale: float, width: int, text: str, index: int
 ) -> None:
+    room = draw.im.size[0]
     color = COLORS[index % len(COLORS)]
     x1, y1, x2, y2 = (side * scale for side in box)
     letters = font(max(12, 6 * width))
@@ -133,8 +134,10 @@ def _box(
     # the plate stands inside the box where there is no room above
     height = letters.size * 1.3
     top = y1 - height if y1 >= height else y1
-    draw.rectangle((x1, top, x1 + letters.getlength(text) + 8, top + height), fill=color)
-    draw.text((x1 + 4, top + height / 2), text, "#000000", letters, anchor="lm")
+    length = letters.getlength(text) + 8
+    left = max(0.0, min(x1, room - length))
+    draw.rectangle((left, top, left + length, top + height), fill=color)
+    draw.text((left + 4, top + height / 2), text, "#000000", letters, anchor="lm")
 
 
 def _point(

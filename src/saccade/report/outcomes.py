@@ -143,7 +143,7 @@ def mistakes(records: Records) -> dict[str, Any]:
             "small": _small(pictures.get(row["index"])),
             "wrong": (row["error"] or 0) > 0,
             "loss": row["loss"],
-            "lines": _explained(row, classes),
+            "lines": explained(row, classes),
         }
         for row in chosen
     ]
@@ -159,7 +159,7 @@ def _known(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
 
-def _explained(row: Mapping[str, Any], classes: Sequence[str]) -> list[tuple[str, str, str]]:
+def explained(row: Mapping[str, Any], classes: Sequence[str]) -> list[tuple[str, str, str]]:
     """(what, name, number): true and predicted with their probabilities or values."""
     if "label" in row and "probabilities" in row:
         chances = dict(zip(classes, row["probabilities"], strict=False))
@@ -184,17 +184,26 @@ def _explained(row: Mapping[str, Any], classes: Sequence[str]) -> list[tuple[str
             for name, truth, guess in pairs
             if truth is not None
         ]
-    return [("true", _plain(target), ""), ("predicted", _plain(parsed(row.get("result"))), "")]
+    result = parsed(row.get("result"))
+    if isinstance(target, Mapping) and isinstance(result, Mapping):
+        heads = ((field, target.get(field), head) for field, head in result.items())
+        return [
+            (field, _compared(truth, head), "") for field, truth, head in heads if truth is not None
+        ]
+    return []
 
 
-def _plain(value: Any) -> str:
-    """A target or result of several heads in words."""
-    if not isinstance(value, Mapping):
-        return str(value)
-    heads = (
-        (name, head.get("label", head.get("labels", head.get("values"))))
-        if isinstance(head, Mapping)
-        else (name, head)
-        for name, head in value.items()
-    )
-    return "; ".join(f"{name} {said}" for name, said in heads)
+def _compared(truth: Any, head: Mapping[str, Any]) -> str:
+    """What one head of several found, and what is true."""
+    if "values" in head:
+        pairs = zip(head["values"].values(), truth, strict=False)
+        numbers = (f"{guess:.4g} for {true:.4g}" for guess, true in pairs if true is not None)
+        return ", ".join(numbers)
+    found = head.get("label", head.get("labels"))
+    if found == truth:
+        return f"{_joined(truth)}, right"
+    return f"{_joined(found)} for {_joined(truth)}"
+
+
+def _joined(names: Any) -> str:
+    return ", ".join(names) or "(none)" if isinstance(names, list) else str(names)
