@@ -127,7 +127,11 @@ def train(
         run = new_run(Path(project), task, name, exist_ok=exist_ok or resume)
     reporter = reporter or Reporter()
     reporter.say(str(run.root))
-    run_experiment(dataset, plan, run, reporter=reporter, module=module)
+    try:
+        run_experiment(dataset, plan, run, reporter=reporter, module=module)
+    except SaccadeError:
+        run.drop_if_empty()
+        raise
     trained = Trained(run, module=module, dataset=dataset)
     trained.report()
     return trained

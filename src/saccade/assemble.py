@@ -15,6 +15,7 @@ from saccade.data.batches import Batches
 from saccade.data.dataset import Dataset
 from saccade.data.pictures import mosaic
 from saccade.defaults import Facts, complete
+from saccade.errors import SaccadeError
 from saccade.models import catalog
 from saccade.predict import OWN
 from saccade.prepare import Prepared, Reporter, make_batches, prepare_data
@@ -160,7 +161,8 @@ def _minimum_side(recipe: Recipe) -> int:
     """The smallest input the chosen network takes; ours for small pictures take any."""
     if recipe.model.name in (None, OWN):
         return 1
-    return catalog.create(recipe.model.name or "").minimum_size
+    with torch.device("meta"):
+        return catalog.create(recipe.model.name or "").minimum_size
 
 
 def _facts(prepared: Prepared, rows: Tensor, hardware: Hardware, task: str) -> Facts:
@@ -187,8 +189,12 @@ def _task(recipe: Recipe, prepared: Prepared, rows: Tensor) -> Task:
         "binary": recipe.loss.binary,
         "loss_name": recipe.loss.name,
     }
-    known = table.options(name)
-    options = {key: value for key, value in wanted.items() if key in known and value is not None}
+    options = {key: value for key, value in wanted.items() if value}
+    for key in set(options) - set(table.options(name)):
+        setting = "loss.name" if key == "loss_name" else f"loss.{key}"
+        raise SaccadeError(
+            f"{setting}: the task {name} has no such setting; leave it out.", name="bad-setting"
+        )
     return table.create(name, prepared.dataset.fields, **options).fit(prepared.targets_of(rows))
 
 

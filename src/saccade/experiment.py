@@ -18,8 +18,9 @@ from saccade.predict import load_tensors
 from saccade.prepare import Reporter
 from saccade.protocols import Metric
 from saccade.recipe import Recipe
-from saccade.scoring import Recorder, measures_as_dict, write_scores
+from saccade.scoring import Recorder, measures_as_dict, printable, write_scores
 from saccade.tap import first_non_finite
+from saccade.tasks import table
 from saccade.training.estimate import clock
 from saccade.training.loop import NonFiniteLoss, evaluate, train_epoch
 from saccade.training.progress import Progress, load_progress, save_progress
@@ -189,16 +190,25 @@ def _finish(experiment: Experiment, progress: Progress) -> None:
     run, prepared = experiment.run, experiment.prepared
     tensors, card = run.read_best()
     load_tensors(experiment.model, tensors, run.best)
-    for split, batches in (("train", experiment.clean), ("dev", experiment.dev)):
-        recorder = Recorder()
-        measures, metric, _ = _evaluate(experiment, batches, recorder)
-        write_scores(run, split, recorder, metric, prepared.dataset, prepared.ingested.pixels)
+    undecided = Recorder()
+    _evaluate(experiment, experiment.dev, undecided)
     targets = prepared.targets_of(prepared.rows("dev"))
-    decision = experiment.task.decide(recorder.results, targets)
-    run.write_card(replace(card, metrics=measures_as_dict(measures), decision=decision))
-    rows = experiment.train.rows
+    card = replace(card, decision=experiment.task.decide(undecided.results, targets))
+    # thresholds are part of the network from here on, so everything kept is scored with them
+    final = replace(experiment, task=table.from_card(card))
+    for split, batches in (("train", final.clean), ("dev", final.dev)):
+        recorder = Recorder()
+        measures, metric, _ = _evaluate(final, batches, recorder)
+        write_scores(run, split, recorder, metric, prepared.dataset, prepared.ingested.pixels)
+    run.write_card(replace(card, metrics=measures_as_dict(measures)))
+    _write_dynamics(experiment, progress)
+
+
+def _write_dynamics(experiment: Experiment, progress: Progress) -> None:
+    rows, examples = experiment.train.rows, experiment.prepared.dataset.examples
     losses = {f"epoch_{n}": each[rows].numpy() for n, each in enumerate(progress.dynamics, 1)}
-    keys = [prepared.dataset.examples[row].key for row in rows.tolist()]
+    keys = [printable(examples[row].key) for row in rows.tolist()]
+    run = experiment.run
     run.write_table(run.dynamics, {"index": rows.numpy(), "key": keys, **losses})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -47,7 +48,7 @@ class Recorder:
         names = [item.name for item in dataset.fields]
         table: dict[str, Any] = {
             "index": indices,
-            "key": [_clean(example.key) for example in examples],
+            "key": [printable(example.key) for example in examples],
             "target": [_target(example.target, names) for example in examples],
             "loss": torch.cat(self.losses).numpy(),
             "error": torch.cat(self.errors).numpy(),
@@ -69,12 +70,17 @@ def write_scores(
     run.write_json(run.details, {**details, split: metric.details()})
 
 
-def measures_as_dict(measures: Mapping[str, Measure]) -> dict[str, dict[str, float]]:
-    """For JSON: name -> {value, low, high, n}."""
+def measures_as_dict(measures: Mapping[str, Measure]) -> dict[str, dict[str, float | None]]:
+    """For JSON: name -> {value, low, high, n}; what is undefined (NaN) is None."""
     return {
-        name: {"value": m.value, "low": m.low, "high": m.high, "n": m.n}
+        name: {"value": defined(m.value), "low": defined(m.low), "high": defined(m.high), "n": m.n}
         for name, m in measures.items()
     }
+
+
+def defined(value: float) -> float | None:
+    """JSON knows no NaN."""
+    return value if math.isfinite(value) else None
 
 
 def _target(target: Mapping[str, Any], names: Sequence[str]) -> str:
@@ -83,7 +89,7 @@ def _target(target: Mapping[str, Any], names: Sequence[str]) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _clean(text: str) -> str:
+def printable(text: str) -> str:
     """File names that are not UTF-8 hold lone surrogates, which Parquet cannot."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 

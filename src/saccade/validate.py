@@ -16,7 +16,7 @@ from saccade.errors import SaccadeError
 from saccade.predict import Predictor
 from saccade.prepare import Prepared, Reporter, make_batches, prepare_data
 from saccade.recipe import from_dict
-from saccade.scoring import Recorder, measures_as_dict, write_scores
+from saccade.scoring import Recorder, defined, measures_as_dict, write_scores
 from saccade.training.loop import evaluate
 from saccade.training.run import RunFolder
 from saccade.types import Measure, ModelCard
@@ -41,8 +41,10 @@ class Validation:
             "task": self.task,
             "split": self.split,
             "examples": self.examples,
-            "metrics": {name: measure.value for name, measure in self.measures.items()},
-            "intervals": {name: [m.low, m.high] for name, m in self.measures.items()},
+            "metrics": {name: defined(m.value) for name, m in self.measures.items()},
+            "intervals": {
+                name: [defined(m.low), defined(m.high)] for name, m in self.measures.items()
+            },
             "seconds": round(self.seconds, 3),
         }
 

@@ -38,7 +38,7 @@ class Hardware:
 
     def place(self, model: nn.Module) -> nn.Module:
         """The model on the device, in the memory order decided."""
-        return model.to(device=self.device).to(memory_format=self.memory_format)  # type: ignore[call-overload,no-any-return]
+        return model.to(device=self.device).to(memory_format=self.memory_format)
 
     @property
     def memory_format(self) -> torch.memory_format:

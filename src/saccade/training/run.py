@@ -134,7 +134,9 @@ class RunFolder:
         write_atomic(self.root / "environment.json", json.dumps(environment(), indent=1))
 
     def write_json(self, path: Path, values: Any) -> None:
-        write_atomic(path, json.dumps(values, ensure_ascii=False, separators=(",", ":")))
+        """Compact JSON; NaN is no JSON, so it is an error of ours."""
+        text = json.dumps(values, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        write_atomic(path, text)
 
     def read_json(self, path: Path) -> Any:
         return json.loads(self._text(path))
@@ -149,6 +151,11 @@ class RunFolder:
         if not path.is_file():
             raise self._missing(path)
         return pq.read_table(path)
+
+    def drop_if_empty(self) -> None:
+        """Remove a folder in which nothing was begun."""
+        if self.root.is_dir() and not any(self.root.iterdir()):
+            self.root.rmdir()
 
     def say(self, line: str) -> None:
         """Append one line to log.txt."""
