@@ -81,10 +81,11 @@ class Trained:
             return self.dataset
         values = self.folder.read_args()
         origin = str(values["run"]["data"])
-        if not origin.startswith("sample:") and not Path(origin).exists():
+        there = origin.startswith("sample:") or (origin and Path(origin).exists())
+        if not there:
             raise SaccadeError(
-                f"{origin}: the data this run was trained on are not there any more. Name them "
-                "with --data.",
+                f"{origin or 'your own dataset'}: the data this run was trained on are not there "
+                "any more. Name them with --data.",
                 name="data-gone",
                 files=[origin],
             )

@@ -80,12 +80,12 @@ def _train_epoch(experiment: Experiment, progress: Progress, request: StopReques
     saved = time.perf_counter()
     steps = len(experiment.train)
     before = progress.epoch * steps
-    title = f"epoch {progress.epoch + 1}/{experiment.epochs}"
+    total = steps * experiment.epochs
 
     def after_step(done: int) -> None:
         nonlocal saved
         progress.step = done - before
-        experiment.reporter.progress(title, progress.step, steps)
+        experiment.reporter.progress("training", done, total)
         if request.exit_code is not None:
             _save(experiment, progress)
             raise Stopped(
@@ -110,6 +110,7 @@ def _train_epoch(experiment: Experiment, progress: Progress, request: StopReques
             clip=experiment.recipe.optimizer.clip,
             losses=progress.losses,
             after_step=after_step,
+            frozen=experiment.plan.begin(experiment.model, progress.epoch),
         )
     except NonFiniteLoss as error:
         raise _not_finite(experiment, error) from error

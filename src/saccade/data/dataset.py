@@ -30,7 +30,8 @@ PARTS: dict[str, Split] = {
 class Dataset:
     """Examples of one data set, in a fixed order (that of their keys or of the user's table).
 
-    name      short, shown to the user;  root: the path or object it was opened from
+    name      short, shown to the user;  root: where its keys start
+    origin    what it was opened from, so that it can be opened again; "" for a user's own object
     fields    annotations; class names come from the training part and never change by selection
     source    loads the picture of `Example.key`
     notices   what the reader found worth saying
@@ -45,6 +46,7 @@ class Dataset:
     notices: tuple[Notice, ...] = ()
     tasks: tuple[str, ...] = ()
     reason: str = ""
+    origin: str = ""
 
     def __len__(self) -> int:
         return len(self.examples)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +52,12 @@ def open_dataset(
         return objects.read(path_or_object, task)
     text = str(path_or_object)
     if text.startswith("sample:"):
-        return open_sample(text.removeprefix("sample:"), task)
-    path = Path(path_or_object).expanduser()
+        return replace(open_sample(text.removeprefix("sample:"), task), origin=text)
+    path = Path(path_or_object).expanduser().absolute()
+    return replace(_open_path(path, task, root), origin=str(path))
+
+
+def _open_path(path: Path, task: str | None, root: Path | None) -> Dataset:
     _require(path)
     if path.is_dir():
         return _open_tree(Folder(path), task)
