@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +17,10 @@ from saccade.data.pictures import mosaic
 from saccade.defaults import Facts, complete
 from saccade.errors import SaccadeError
 from saccade.models import catalog
+from saccade import starting
 from saccade.predict import OWN
 from saccade.prepare import Prepared, Reporter, make_batches, prepare_data
+from saccade.pretrained import Start
 from saccade.protocols import Task, Whitens
 from saccade.recipe import Recipe
 from saccade.tasks import table
@@ -27,6 +29,7 @@ from saccade.training.device import Hardware, choose
 from saccade.training.estimate import estimate
 from saccade.training.optim import make_optimizer
 from saccade.training.run import RunFolder, environment
+from saccade.training.transfer import Plan
 from saccade.types import ModelCard, Preprocessing
 
 MOST_CLEAN = 5000
@@ -35,7 +38,11 @@ MOST_CLEAN = 5000
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """One training, ready to go. clean: a fixed part of the training rows, not augmented."""
+    """One training, ready to go.
+
+    clean  a fixed part of the training rows, not augmented
+    plan   what learns when;  told: how it starts, for the user
+    """
 
     recipe: Recipe
     run: RunFolder
@@ -45,6 +52,8 @@ class Experiment:
     task: Task
     card: ModelCard
     optimizer: Optimizer
+    plan: Plan
+    told: tuple[str, ...]
     train: Batches
     clean: Batches
     dev: Batches
@@ -84,6 +93,9 @@ def assemble(
     """
     hardware = _hardware(recipe)
     begun = run.data.is_file()
+    start = None if module else starting.named(recipe, run, reporter.progress)
+    if start is not None:
+        recipe = starting.with_start(recipe, start)
     prepared = prepare_data(
         dataset,
         recipe,
@@ -92,21 +104,31 @@ def assemble(
         manifest=run.read_json(run.data) if begun else None,
     )
     rows = prepared.used(recipe)
-    recipe = complete(recipe, _facts(prepared, rows, hardware, recipe.task or dataset.tasks[0]))
+    facts = _facts(prepared, rows, hardware, recipe.task or dataset.tasks[0])
+    if not begun and module is None and recipe.model.weights is None:
+        start = starting.offered(
+            recipe, examples=len(rows), photos=facts.photos, say=reporter.say
+        )
+        recipe = recipe if start is None else starting.with_start(recipe, start)
+    if start is not None:
+        facts = replace(facts, start=starting.brought(start, prepared, recipe))
+    recipe = complete(recipe, facts)
     torch.manual_seed(recipe.train.seed)
     task = _task(recipe, prepared, rows)
     train = make_batches(prepared, rows, recipe, hardware, train=True)
     some = make_batches(prepared, rows[:WHITENED], recipe, hardware, train=False, size=WHITENED)
-    model, card = _network(recipe, prepared, task, some, module)
+    built = _network(recipe, prepared, task, some, module=module, start=start)
     experiment = Experiment(
         recipe=recipe,
         run=run,
         hardware=hardware,
         prepared=prepared,
-        model=hardware.place(model),
+        model=hardware.place(built.model),
         task=task,
-        card=card,
-        optimizer=_optimizer(recipe, model),
+        card=replace(built.card, **_origin(run, begun, start)),
+        optimizer=_optimizer(recipe, built.model, built.plan),
+        plan=built.plan,
+        told=built.told,
         train=train,
         clean=make_batches(prepared, _some(rows, recipe), recipe, hardware, train=False),
         dev=make_batches(prepared, prepared.rows("dev"), recipe, hardware, train=False),
@@ -143,6 +165,7 @@ def announce(experiment: Experiment) -> None:
         f"{experiment.card.preprocessing.channels}, batch {recipe.train.batch}, {hardware.name} "
         f"with {hardware.threads} threads, {hardware.precision}",
         f"Expected: {expected.sentence(experiment.epochs)}.",
+        *experiment.told,
     ):
         experiment.say(line)
     for notice in prepared.notices:
@@ -198,10 +221,24 @@ def _task(recipe: Recipe, prepared: Prepared, rows: Tensor) -> Task:
     return table.create(name, prepared.dataset.fields, **options).fit(prepared.targets_of(rows))
 
 
+class Built(NamedTuple):
+    """The network with the task's head, the card that rebuilds it, and how it will learn."""
+
+    model: nn.Module
+    card: ModelCard
+    plan: Plan
+    told: tuple[str, ...]
+
+
 def _network(
-    recipe: Recipe, prepared: Prepared, task: Task, some: Batches, module: nn.Module | None
-) -> tuple[nn.Module, ModelCard]:
-    """The network with the task's head, and the card that rebuilds it."""
+    recipe: Recipe,
+    prepared: Prepared,
+    task: Task,
+    some: Batches,
+    *,
+    module: nn.Module | None,
+    start: Start | None,
+) -> Built:
     height, width = recipe.data.imgsz or (0, 0)
     channels = recipe.data.channels or 3
     name = recipe.model.name or ""
@@ -213,7 +250,7 @@ def _network(
         }
         arguments = {key: value for key, value in wanted.items() if value is not None}
         backbone = catalog.create(name, **arguments)
-        if isinstance(backbone, Whitens):
+        if isinstance(backbone, Whitens) and start is None:
             backbone.whiten(next(some.epoch(0)).inputs.cpu())
     else:
         name, backbone = OWN, as_backbone(module)
@@ -240,14 +277,34 @@ def _network(
         },
         versions={key: environment()[key] for key in ("saccade", "torch", "python")},
     )
-    return task.build(backbone), card
+    assert isinstance(backbone, nn.Module)
+    body = set(backbone.parameters())
+    model = task.build(backbone)
+    told: list[str] = []
+    if start is not None:
+        told = starting.place(model, body, start, task.fields, recipe.model.weights or "")
+    plan = starting.plan(recipe, model, backbone, body)
+    told += starting.plan_sentences(recipe, plan, examples=int((prepared.part == "train").sum()))
+    plan.begin(model, 0)
+    return Built(model, card, plan, tuple(told))
+
+
+def _origin(run: RunFolder, begun: bool, start: Start | None) -> dict[str, str]:
+    """Source and licence of the weights a run started from, also when it goes on."""
+    if start is not None:
+        return {"source": start.source, "licence": start.licence}
+    if not begun:
+        return {}
+    return dict(run.read_args().get("run", {}).get("weights", {}))
 
 
 WHITENED = 2000
 """Pictures whose patches set a whitening first layer."""
 
 
-def _optimizer(recipe: Recipe, model: nn.Module) -> Optimizer:
+def _optimizer(recipe: Recipe, model: nn.Module, plan: Plan) -> Optimizer:
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name not in plan.frozen)
     settings = recipe.optimizer
     return make_optimizer(
         settings.name or "",
@@ -256,6 +313,7 @@ def _optimizer(recipe: Recipe, model: nn.Module) -> Optimizer:
         momentum=settings.momentum or 0.0,
         beta2=settings.beta2,
         weight_decay=settings.weight_decay or 0.0,
+        scale=plan.scale,
     )
 
 
@@ -280,7 +338,10 @@ def _write_start(experiment: Experiment, dataset: Dataset) -> None:
     """Everything that is known before the first step."""
     run, prepared = experiment.run, experiment.prepared
     recipe = experiment.recipe.as_dict()
-    run.write_args({**recipe, "run": {"data": dataset.root, "saccade": saccade.__version__}})
+    card = experiment.card
+    origin = {"source": card.source, "licence": card.licence} if card.source else None
+    about = {"data": dataset.root, "saccade": saccade.__version__}
+    run.write_args({**recipe, "run": about | ({"weights": origin} if origin else {})})
     run.write_environment()
     images = prepared.ingested.images
     run.write_table(
