@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -61,6 +62,55 @@ class Tap:
                 register(lambda gradient: self.gradients.__setitem__(name, gradient))
 
         return keep
+
+
+@contextmanager
+def watching(model: nn.Module, look: Callable[[str, nn.Module, Tensor], None]) -> Iterator[None]:
+    """Call look(name, layer, output) after each layer without children runs, in running order.
+
+    A layer that runs several times is looked at each time. Nothing is kept, and nothing stays on
+    the model when the block ends.
+    """
+    handles: list[RemovableHandle] = []
+
+    def looker(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            if isinstance(output, Tensor):
+                look(name, module, output)
+
+        return hook
+
+    for name, module in model.named_modules():
+        if not list(module.children()):
+            handles.append(module.register_forward_hook(looker(name)))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def drop_after(model: nn.Module, shares: Mapping[str, float]) -> None:
+    """Dropout behind named layers for good: while training, units of their outputs become 0.
+
+    Inverted dropout, each layer with its own probability; maps lose whole channels (Tompson and
+    others 2015). Weights keep their names, and evaluation is untouched. Raises SaccadeError for an
+    unknown layer.
+    """
+    modules = dict(model.named_modules())
+
+    def dropper(share: float) -> Callable[[nn.Module, Any, Any], Tensor]:
+        def drop(module: nn.Module, inputs: Any, output: Any) -> Tensor:
+            spatial = output.ndim > 2
+            change = torch.feature_dropout if spatial else torch.dropout
+            return change(output, share, module.training)
+
+        return drop
+
+    for name, share in shares.items():
+        if name not in modules:
+            raise unknown_name("layer", name, filter(None, modules))
+        modules[name].register_forward_hook(dropper(share))
 
 
 def layer_names(model: nn.Module, kinds: tuple[type[nn.Module], ...]) -> list[str]:

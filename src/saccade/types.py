@@ -137,6 +137,28 @@ class Geometry:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Mix:
+    """Second targets of inputs that are mixtures of two examples (mixup, cutmix).
+
+    targets  of the other examples, in the form of `Batch.targets`
+    share    (N,) float32: what the input's own targets count, 0..1; the others count the rest
+    """
+
+    targets: Mapping[str, Any]
+    share: Tensor
+
+    def to(self, device: torch.device | str) -> Mix:
+        """The same mixture with its tensors on `device`."""
+        targets = {name: _move(value, device) for name, value in self.targets.items()}
+        return Mix(targets=targets, share=self.share.to(device))
+
+    def part(self, rows: slice) -> Mix:
+        """The mixture of some of the inputs."""
+        targets = {name: value[rows] for name, value in self.targets.items()}
+        return Mix(targets=targets, share=self.share[rows])
+
+
+@dataclass(frozen=True, kw_only=True)
 class Batch:
     """What the data room hands to a task.
 
@@ -145,6 +167,7 @@ class Batch:
     indices   (N,) int64: rows of the data set's table of examples
     geometry  picture -> input; None where inputs are not pictures
     weights   (N,) float32: weight of each example's loss, None = all 1
+    mix       the other examples mixed into the inputs; None = each input is one example
     """
 
     inputs: Tensor
@@ -152,6 +175,7 @@ class Batch:
     indices: Tensor
     geometry: Geometry | None = None
     weights: Tensor | None = None
+    mix: Mix | None = None
 
     def __post_init__(self) -> None:
         _check(
@@ -165,10 +189,27 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch with inputs, targets and weights on `device`."""
-        targets = {name: _move(value, device) for name, value in self.targets.items()}
-        weights = None if self.weights is None else self.weights.to(device)
         return replace(
-            self, inputs=self.inputs.to(device, non_blocking=True), targets=targets, weights=weights
+            self,
+            inputs=self.inputs.to(device, non_blocking=True),
+            targets={name: _move(value, device) for name, value in self.targets.items()},
+            weights=None if self.weights is None else self.weights.to(device),
+            mix=None if self.mix is None else self.mix.to(device),
+        )
+
+    def part(self, start: int, stop: int) -> Batch:
+        """Examples start ... stop - 1 as a batch of their own."""
+        rows = slice(start, stop)
+        return replace(
+            self,
+            inputs=self.inputs[rows],
+            targets={name: value[rows] for name, value in self.targets.items()},
+            indices=self.indices[rows],
+            geometry=None
+            if self.geometry is None
+            else Geometry(matrix=self.geometry.matrix[rows], size=self.geometry.size[rows]),
+            weights=None if self.weights is None else self.weights[rows],
+            mix=None if self.mix is None else self.mix.part(rows),
         )
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from saccade.errors import SaccadeError
-from saccade.training.schedule import SCHEDULES, rate_at
+from saccade.training.schedule import SCHEDULES, plateau_factor, rate_at
 
 
 def test_cosine_is_torchs() -> None:
@@ -44,3 +44,26 @@ def test_warmup_rises_to_the_first_rate_and_rates_stay_positive(name: str) -> No
 def test_an_unknown_name_lists_the_known() -> None:
     with pytest.raises(SaccadeError, match="cosine"):
         rate_at("cosin", 0, 1, lr0=1.0)
+
+
+def test_plateau_falls_as_torchs_scheduler_does() -> None:
+    rng = torch.Generator().manual_seed(3)
+    scores = torch.rand(60, generator=rng).tolist()
+    parameter = torch.zeros(1, requires_grad=True)
+    optimizer = torch.optim.SGD([parameter], lr=1.0)
+    theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        optimizer, mode="max", factor=0.5, patience=3, threshold=0.0
+    )
+    for epoch in range(60):
+        expected = optimizer.param_groups[0]["lr"]
+        found = plateau_factor([(score,) for score in scores[:epoch]], patience=3, factor=0.5)
+        assert found == pytest.approx(expected)
+        optimizer.step()
+        theirs.step(scores[epoch])
+    assert found < 0.1
+
+
+def test_plateau_takes_equal_scores_by_what_comes_next_and_nan_for_none() -> None:
+    rising = [(0.9, -loss) for loss in (0.5, 0.4, 0.3, 0.2)]
+    assert plateau_factor(rising, patience=1) == 1.0
+    assert plateau_factor([(0.9,), (math.nan,), (math.nan,)], patience=1) == pytest.approx(0.1)

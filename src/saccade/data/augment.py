@@ -40,6 +40,10 @@ class Augment:
                 (DeVries and Taylor: Cutout, 2017)
     padding     what lies beyond the picture: its reflection, its edge again and again, or the mean
                 colour
+    mixup       two pictures laid over each other, their shares drawn from Beta(mixup, mixup);
+                usual 0.2 (see `mixing.py`)
+    cutmix      a rectangle of another picture, its area drawn likewise; usual 1. Where both are
+                given, each batch gets one of them by chance
     """
 
     mirror: float = 0.5
@@ -58,6 +62,8 @@ class Augment:
     erase: float = 0.0
     alternate: bool = False
     padding: Padding = "reflect"
+    mixup: float = 0.0
+    cutmix: float = 0.0
 
     def __post_init__(self) -> None:
         for item in fields(self):

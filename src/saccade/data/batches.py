@@ -13,7 +13,8 @@ from torch import Tensor
 from saccade.data.augment import Augment
 from saccade.data.color import Colors, num_uniforms, principal, statistics
 from saccade.data.follow import follow, spatial_kind
-from saccade.data.order import balanced, once
+from saccade.data.mixing import mix
+from saccade.data.order import balanced, once, replaced
 from saccade.data.render import Draw, Renderer, draw, still
 from saccade.data.resize import Size, content, lay_out
 from saccade.data.targets import encode_targets
@@ -45,7 +46,8 @@ class Batches:
         seed: of order and augmentation.
         device: where batches are made.
         weights: (M,) of the examples' losses.
-        sampling: each row once an epoch, or classes equally often (the first label decides).
+        sampling: each row once an epoch; classes equally often (the first label decides); or as
+            many draws as rows, each from all of them (with replacement).
         shuffle: another order every epoch; None = where there is augmentation.
         memory_format: of the inputs.
     """
@@ -66,7 +68,7 @@ class Batches:
         seed: int = 0,
         device: torch.device | str = "cpu",
         weights: Tensor | None = None,
-        sampling: Literal["once", "balanced"] = "once",
+        sampling: Literal["once", "balanced", "replacement"] = "once",
         shuffle: bool | None = None,
         memory_format: torch.memory_format = torch.channels_last,
     ) -> None:
@@ -95,6 +97,7 @@ class Batches:
         self._augment, self._seed, self._batch = augment, seed, batch
         self._shuffle = (augment is not None) if shuffle is None else shuffle
         self._labels = _labels(targets)[self._rows] if sampling == "balanced" else None
+        self._again = sampling == "replacement"
         self._channels = pixels.shape[1]
 
     @property
@@ -117,11 +120,16 @@ class Batches:
         for step in range(start, steps):
             # even shares: a last batch of one example would upset batch norm
             span = slice(len(rows) * step // steps, len(rows) * (step + 1) // steps)
-            yield self._make(epoch, rows[span], keys[span])
+            batch = self._make(epoch, rows[span], keys[span])
+            if self._augment is not None:
+                batch = mix(batch, self._augment, seed=self._seed, epoch=epoch, step=step)
+            yield batch
 
     def _order(self, epoch: int) -> tuple[Tensor, Tensor]:
         if self._labels is not None:
             return balanced(self._seed, epoch, self._rows, self._labels)
+        if self._again:
+            return replaced(self._seed, epoch, self._rows)
         if self._shuffle:
             return once(self._seed, epoch, self._rows)
         return self._rows, self._rows

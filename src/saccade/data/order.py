@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from saccade.data.uniforms import permutation
+from saccade.data.uniforms import permutation, uniforms
 
 REPEAT = 1 << 40
 """Added to an example's key for every earlier time the same epoch has drawn it."""
@@ -15,6 +15,23 @@ def once(seed: int, epoch: int, rows: Tensor) -> tuple[Tensor, Tensor]:
     """Every row once: (N,) rows in random order, and the keys of their random numbers."""
     drawn = rows[permutation(seed, epoch, len(rows))]
     return drawn, drawn
+
+
+def replaced(seed: int, epoch: int, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """As many draws as rows, each from all of them: about 63 % of the rows show up in an epoch.
+
+    Returns:
+        (N,) rows and (N,) keys of their random numbers: a row drawn again gets another key.
+    """
+    places = torch.arange(len(rows))
+    # an epoch of its own keeps these numbers apart from those of augmentation
+    chance = uniforms(seed, -2 - epoch, places, 2).double()
+    drawn = ((chance[:, 0] + chance[:, 1] * 2.0**-24) * len(rows)).long()
+    order = torch.argsort(drawn, stable=True)
+    starts = torch.searchsorted(drawn[order], drawn[order])
+    turns = torch.empty_like(drawn)
+    turns[order] = places - starts  # how often the epoch drew it before
+    return rows[drawn], rows[drawn] + turns * REPEAT
 
 
 def balanced(seed: int, epoch: int, rows: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

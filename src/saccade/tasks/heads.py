@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from saccade.errors import SaccadeError
 from saccade.protocols import Backbone, Metric
 from saccade.tasks.own import as_backbone
-from saccade.types import Field, FieldKind, Scored
+from saccade.types import Batch, Field, FieldKind, Scored
 
 AUXILIARY_WEIGHT = 0.3
 """Of the auxiliary heads' losses (Szegedy et al. 2014, section 5)."""
@@ -63,6 +63,17 @@ def training_outputs(model: nn.Module, inputs: Tensor) -> list[Tensor]:
     if model.training:
         outputs += network.auxiliary(maps)
     return [output.float() for output in outputs]
+
+
+def mixed_loss(
+    loss: Callable[[Tensor, Mapping[str, Any]], Tensor], outputs: Tensor, batch: Batch
+) -> Tensor:
+    """(N,) loss of the outputs; of inputs that mix two examples, that of both by their shares."""
+    own = loss(outputs, batch.targets)
+    if batch.mix is None:
+        return own
+    share = batch.mix.share.to(own)
+    return share * own + (1 - share) * loss(outputs, batch.mix.targets)
 
 
 def named_losses(losses: Sequence[Tensor], name: str = "loss") -> dict[str, Tensor]:

@@ -87,7 +87,9 @@ class MultiLabelTask:
 
     def loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         outputs = heads.training_outputs(model, batch.inputs)
-        return heads.named_losses([self.training_loss(out, batch.targets) for out in outputs])
+        return heads.named_losses(
+            [heads.mixed_loss(self.training_loss, out, batch) for out in outputs]
+        )
 
     def evaluate(self, model: nn.Module, batch: Batch) -> Scored:
         embeddings, outputs = heads.embed_and_classify(model, batch.inputs)

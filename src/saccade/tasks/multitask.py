@@ -93,7 +93,9 @@ class MultiTask:
         parts: dict[str, Tensor] = {}
         for name, head in self.tasks.items():
             weight = self.weights.get(name, 1.0)
-            found = [weight * head.training_loss(outs[name], batch.targets) for outs in passes]
+            found = [
+                weight * heads.mixed_loss(head.training_loss, outs[name], batch) for outs in passes
+            ]
             parts |= heads.named_losses(found, name)
         return parts
 

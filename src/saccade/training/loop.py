@@ -14,6 +14,7 @@ from saccade.errors import SaccadeError
 from saccade.protocols import Metric, Task
 from saccade.training.device import Hardware
 from saccade.training.optim import set_rate
+from saccade.training.shrink import shrink_weights
 from saccade.types import Batch, Measure, Scored
 
 
@@ -38,6 +39,8 @@ def train_epoch(
     clip: float,
     losses: Tensor,
     after_step: Callable[[int], None],
+    pieces: int = 1,
+    l1: float = 0.0,
 ) -> None:
     """One pass over `batches`, which begin at update `first_step` of the whole training.
 
@@ -45,6 +48,9 @@ def train_epoch(
     clip        largest gradient norm, 0 = no limit
     losses      (examples,) float32 on the CPU: filled with each example's loss before its update
     after_step  called with the number of updates done; may raise to stop
+    pieces      a batch passes through the network in so many pieces, to save memory; the update is
+                that of the whole batch (but batch norm sees a piece at a time)
+    l1          strength of the step that makes small weights exactly zero; see `shrink_weights`
 
     Raises NonFiniteLoss before the update that would spoil the weights.
     """
@@ -53,19 +59,36 @@ def train_epoch(
         # dropout and the like depend on the step alone, so a resumed run repeats them
         torch.manual_seed((seed << 32) + step)
         set_rate(optimizer, rate(step))
-        with hardware.autocast():
-            parts = task.loss(model, batch)
-        each = sum_parts(parts, len(batch))  # (N,)
-        loss = weighted_mean(each, batch.weights)
-        if not math.isfinite(loss.item()):
-            raise NonFiniteLoss(step, batch, each)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        for piece, share in cut(batch, pieces):
+            with hardware.autocast():
+                parts = task.loss(model, piece)
+            each = sum_parts(parts, len(piece))  # (n,)
+            loss = weighted_mean(each, piece.weights) * share
+            if not math.isfinite(loss.item()):
+                raise NonFiniteLoss(step, piece, each)
+            loss.backward()  # type: ignore[no-untyped-call]
+            losses[piece.indices.cpu()] = each.detach().float().cpu()
         if clip > 0:
             nn.utils.clip_grad_norm_(model.parameters(), clip)
         optimizer.step()
-        losses[batch.indices.cpu()] = each.detach().float().cpu()
+        if l1 > 0:
+            shrink_weights(optimizer, l1)
         after_step(step + 1)
+
+
+def cut(batch: Batch, pieces: int) -> Iterator[tuple[Batch, float]]:
+    """The batch in even pieces, each with its share of the batch's weight; shares add up to 1."""
+    if pieces <= 1:
+        yield batch, 1.0
+        return
+    size = len(batch)
+    whole = size if batch.weights is None else float(batch.weights.sum())
+    for number in range(pieces):
+        piece = batch.part(size * number // pieces, size * (number + 1) // pieces)
+        if len(piece):
+            own = len(piece) if piece.weights is None else float(piece.weights.sum())
+            yield piece, own / whole
 
 
 @torch.inference_mode()

@@ -6,7 +6,7 @@ Each maps `done`, the share of training behind us (0..1), to a factor of the fir
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from saccade.errors import SaccadeError
 
@@ -34,10 +34,37 @@ def rate_at(name: str, step: int, total: int, *, lr0: float, warmup: int = 0) ->
     The first `warmup` updates rise linearly to lr0 and the schedule runs over the rest.
     """
     if name not in SCHEDULES:
+        known = ", ".join([*SCHEDULES, PLATEAU])
         raise SaccadeError(
-            f"optimizer.schedule: {name!r} is not known; choose from {', '.join(SCHEDULES)}.",
+            f"optimizer.schedule: {name!r} is not known; choose from {known}.",
             name="unknown-schedule",
         )
     if step < warmup:
         return lr0 * (step + 1) / (warmup + 1)
     return lr0 * SCHEDULES[name]((step - warmup) / max(1, total - warmup))
+
+
+PLATEAU = "plateau"
+"""The schedule that follows the dev scores: `rate_at("constant", ...)` times `plateau_factor`."""
+
+
+def plateau_factor(
+    scores: Sequence[tuple[float, ...]], *, patience: int, factor: float = 0.1
+) -> float:
+    """What the rate is multiplied by after epochs with these dev scores.
+
+    It falls by `factor` when more than `patience` epochs have passed without a better score since
+    the best one or since the last fall. A function of the recorded scores, so that a resumed
+    training has nothing more to remember. Scores compare as tuples, larger is better; a NaN is
+    never better.
+    """
+    best: tuple[float, ...] | None = None
+    waited, fallen = 0, 1.0
+    for score in scores:
+        if not any(math.isnan(part) for part in score) and (best is None or score > best):
+            best, waited = score, 0
+            continue
+        waited += 1
+        if waited > patience:
+            fallen, waited = fallen * factor, 0
+    return fallen
