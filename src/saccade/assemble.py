@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 import saccade
+from saccade import starting
 from saccade.data.batches import Batches
 from saccade.data.dataset import Dataset
 from saccade.data.pictures import mosaic
 from saccade.defaults import Facts, complete
 from saccade.errors import SaccadeError
 from saccade.models import catalog
-from saccade import starting
 from saccade.predict import OWN
 from saccade.prepare import Prepared, Reporter, make_batches, prepare_data
 from saccade.pretrained import Start
@@ -106,9 +106,7 @@ def assemble(
     rows = prepared.used(recipe)
     facts = _facts(prepared, rows, hardware, recipe.task or dataset.tasks[0])
     if not begun and module is None and recipe.model.weights is None:
-        start = starting.offered(
-            recipe, examples=len(rows), photos=facts.photos, say=reporter.say
-        )
+        start = starting.offered(recipe, examples=len(rows), photos=facts.photos, say=reporter.say)
         recipe = recipe if start is None else starting.with_start(recipe, start)
     if start is not None:
         facts = replace(facts, start=starting.brought(start, prepared, recipe))
@@ -125,7 +123,7 @@ def assemble(
         prepared=prepared,
         model=hardware.place(built.model),
         task=task,
-        card=replace(built.card, **_origin(run, begun, start)),
+        card=_with_origin(built.card, run, begun, start),
         optimizer=_optimizer(recipe, built.model, built.plan),
         plan=built.plan,
         told=built.told,
@@ -289,13 +287,12 @@ def _network(
     return Built(model, card, plan, tuple(told))
 
 
-def _origin(run: RunFolder, begun: bool, start: Start | None) -> dict[str, str]:
-    """Source and licence of the weights a run started from, also when it goes on."""
+def _with_origin(card: ModelCard, run: RunFolder, begun: bool, start: Start | None) -> ModelCard:
+    """The card with source and licence of the weights a run started from, also when it goes on."""
     if start is not None:
-        return {"source": start.source, "licence": start.licence}
-    if not begun:
-        return {}
-    return dict(run.read_args().get("run", {}).get("weights", {}))
+        return replace(card, source=start.source, licence=start.licence)
+    origin = run.read_args().get("run", {}).get("weights", {}) if begun else {}
+    return replace(card, source=origin.get("source", ""), licence=origin.get("licence", ""))
 
 
 WHITENED = 2000

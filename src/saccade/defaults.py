@@ -10,8 +10,20 @@ from saccade.models import catalog
 from saccade.recipe import Recipe
 from saccade.training.device import Hardware
 
+FEW = 100
+"""Training examples below which nothing of pretrained weights learns but the new head."""
+
 SMALL = 64
 """Pictures up to this side count as small: their own network, stem and size."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Brought:
+    """What weights bring. mean, std: that they expect; None = unknown. whole: with their head."""
+
+    mean: tuple[float, ...] | None
+    std: tuple[float, ...] | None
+    whole: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +39,12 @@ class Facts:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     hardware: Hardware
+    start: Brought | None = None
+
+    @property
+    def photos(self) -> bool:
+        """Whether pictures are larger than the small ones, which have networks of their own."""
+        return max(self.height, self.width) > SMALL
 
 
 def complete(recipe: Recipe, facts: Facts) -> Recipe:
@@ -34,7 +52,10 @@ def complete(recipe: Recipe, facts: Facts) -> Recipe:
     small = max(facts.height, facts.width) <= SMALL
     name = recipe.model.name or _network(small, facts.hardware)
     batch = recipe.train.batch or _batch(facts.examples, small)
-    epochs = recipe.train.epochs or _epochs(facts.examples, small)
+    tuned = facts.start is not None
+    epochs = recipe.train.epochs or (
+        _tuned_epochs(facts.examples) if tuned else _epochs(facts.examples, small)
+    )
     optimizer = recipe.optimizer.name or "sgd"
     augment = asdict(
         default_augment(facts.task, height=facts.height, width=facts.width, channels=facts.channels)
@@ -44,22 +65,24 @@ def complete(recipe: Recipe, facts: Facts) -> Recipe:
             "imgsz": (facts.height, facts.width),
             "channels": facts.channels,
             "fit": facts.fit,
-            "mean": facts.mean,
-            "std": facts.std,
+            "mean": facts.start.mean if facts.start and facts.start.mean else facts.mean,
+            "std": facts.start.std if facts.start and facts.start.std else facts.std,
             "workers": facts.hardware.threads,
         },
         "augment": augment,
         "model": {
             "name": name,
             "stem": "small" if small and "stem" in catalog.options(name) else None,
+            "weights": "none",
+            **_transfer(facts, epochs),
         },
         "optimizer": {
             "name": optimizer,
-            "lr0": _rate(optimizer, name, batch),
+            "lr0": _tuned_rate(optimizer, batch) if tuned else _rate(optimizer, name, batch),
             "momentum": 0.9,
             "weight_decay": 0.05 if optimizer == "adamw" else 5e-4,
-            "schedule": "linear",
-            "warmup": 0.2,
+            "schedule": "cosine" if tuned else "linear",
+            "warmup": 0.05 if tuned else 0.2,
         },
         "loss": {"label_smoothing": 0.1 if facts.task == "classification" else 0.0},
         "train": {
@@ -79,6 +102,17 @@ def complete(recipe: Recipe, facts: Facts) -> Recipe:
                 values[section][key] = value
     values["task"] = facts.task
     return Recipe.model_validate(values)
+
+
+def _transfer(facts: Facts, epochs: int) -> dict[str, Any]:
+    """What of pretrained weights learns, by the amount of data: little, and they are kept."""
+    if facts.start is None:
+        return {"freeze": "none", "head_epochs": 0, "stage_decay": 1.0}
+    return {
+        "freeze": "all" if facts.examples < FEW else "none",
+        "head_epochs": 0 if facts.start.whole else max(1, epochs // 5),
+        "stage_decay": 0.5,
+    }
 
 
 def _network(small: bool, hardware: Hardware) -> str:
@@ -108,3 +142,13 @@ def _rate(optimizer: str, model: str, batch: int) -> float:
         return 3e-4
     scale = 0.3 if model.startswith("airbench") else 0.1
     return round(scale * batch / 256, 6)
+
+
+def _tuned_epochs(examples: int) -> int:
+    """Pretrained weights need fewer passes."""
+    return round(max(5, min(20, 20_000 / examples)))
+
+
+def _tuned_rate(optimizer: str, batch: int) -> float:
+    """A tenth of what a start at random takes: the weights are nearly right."""
+    return round(_rate(optimizer, "", batch) / 10 * 4, 6) if optimizer == "sgd" else 3e-4

@@ -82,11 +82,20 @@ class AugmentRecipe(Part):
 
 
 class ModelRecipe(Part):
-    """The network. name: one of `saccade models`; weights: a file or a run to start from."""
+    """The network and how it starts."""
 
     name: str | None = None
+    """One of `saccade models`, or timm/NAME."""
     weights: str | None = None
-    freeze: str | None = None
+    """imagenet, a weights file or a run; none = start at random."""
+    freeze: str | int | None = None
+    """none, all (but the head), a number of first stages, or beginnings of layer names."""
+    head_epochs: int | None = Limited(default=None, ge=0)
+    """First epochs in which the new head alone learns."""
+    unfreeze_every: int = Limited(default=0, ge=0)
+    """Epochs after which one more stage learns, last ones first; 0 = all at once."""
+    stage_decay: float | None = Limited(default=None, gt=0, le=1)
+    """Factor of the learning rate from each stage to the one before it."""
     norm: str | None = None
     act: str | None = None
     init: str | None = None

@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 import tempfile
 import warnings
 from collections.abc import Iterable, Mapping
@@ -21,21 +20,10 @@ from typing import Any
 import numpy as np
 
 from saccade.errors import SaccadeError
+from saccade.files import cache_folder as cache_folder
 
 LARGEST_IN_MEMORY = 1 << 30
 """Bytes of pixels that are held in memory whatever the machine has; more go to the cache."""
-
-
-def cache_folder() -> Path:
-    """SACCADE_CACHE, or the folder the platform has for caches."""
-    chosen = os.environ.get("SACCADE_CACHE")
-    if chosen:
-        return Path(chosen)
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "saccade"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData/Local")) / "saccade"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "saccade"
 
 
 def memory_limit() -> int:

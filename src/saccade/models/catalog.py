@@ -26,6 +26,7 @@ from saccade.models import (
     resnet,
     squeezenet,
     vgg,
+    weights,
     zfnet,
 )
 from saccade.ops.init import initialise
@@ -121,6 +122,14 @@ def options(name: str) -> dict[str, Any]:
         raise unknown_name("model", name, MODELS)
     parameters = list(inspect.signature(MODELS[name].build).parameters.values())
     return {each.name: each.default for each in parameters[1:]}
+
+
+def normalisation(name: str) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Mean and std per channel (0..1 scale) that published weights of a network expect.
+
+    None where none are published.
+    """
+    return weights.normalisation(name) if weights.has_published(name) else None
 
 
 def create(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Protocol
 
 import torch
@@ -41,6 +41,7 @@ def train_epoch(
     after_step: Callable[[int], None],
     pieces: int = 1,
     l1: float = 0.0,
+    frozen: Iterable[nn.Module] = (),
 ) -> None:
     """One pass over `batches`, which begin at update `first_step` of the whole training.
 
@@ -51,10 +52,13 @@ def train_epoch(
     pieces      a batch passes through the network in so many pieces, to save memory; the update is
                 that of the whole batch (but batch norm sees a piece at a time)
     l1          strength of the step that makes small weights exactly zero; see `shrink_weights`
+    frozen      modules that stay in eval mode, so that their batch statistics stand still
 
     Raises NonFiniteLoss before the update that would spoil the weights.
     """
     model.train()
+    for module in frozen:
+        module.eval()
     for step, batch in enumerate(batches, first_step):
         # dropout and the like depend on the step alone, so a resumed run repeats them
         torch.manual_seed((seed << 32) + step)

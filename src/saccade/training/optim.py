@@ -29,11 +29,19 @@ OPTIMISERS: dict[str, Callable[..., Optimizer]] = {
 
 
 def make_optimizer(
-    name: str, model: nn.Module, *, lr: float, momentum: float, beta2: float, weight_decay: float
+    name: str,
+    model: nn.Module,
+    *,
+    lr: float,
+    momentum: float,
+    beta2: float,
+    weight_decay: float,
+    scale: Callable[[str], float] = lambda name: 1.0,
 ) -> Optimizer:
     """An optimiser over `model`'s trainable parameters.
 
     momentum: of SGD (Nesterov) and RMSprop, beta1 of Adam; beta2: of Adam, alpha of RMSprop.
+    scale: parameter name -> factor of its rate.
     Decay acts on weights of two and more axes only: decaying a norm's scale or a bias regularises
     nothing and costs accuracy (He et al. 2019, "Bag of Tricks", section 3.1).
     """
@@ -42,19 +50,22 @@ def make_optimizer(
             f"optimizer.name: {name!r} is not known; choose from {', '.join(OPTIMISERS)}.",
             name="unknown-optimizer",
         )
-    return OPTIMISERS[name](parameter_groups(model, weight_decay), lr, momentum, beta2)
+    return OPTIMISERS[name](parameter_groups(model, weight_decay, scale), lr, momentum, beta2)
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Two groups, decayed and not, each parameter once."""
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    decayed = [parameter for parameter in trainable if parameter.ndim >= 2]
-    plain = [parameter for parameter in trainable if parameter.ndim < 2]
-    groups = [
-        {"params": decayed, "weight_decay": weight_decay},
-        {"params": plain, "weight_decay": 0.0},
+def parameter_groups(
+    model: nn.Module, weight_decay: float, scale: Callable[[str], float] = lambda name: 1.0
+) -> list[dict[str, Any]]:
+    """Two groups for every rate, decayed and not, each trainable parameter once."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            decay = weight_decay if parameter.ndim >= 2 else 0.0
+            groups.setdefault((scale(name), decay), []).append(parameter)
+    return [
+        {"params": parameters, "weight_decay": decay, "scale": factor}
+        for (factor, decay), parameters in sorted(groups.items(), key=lambda each: each[0])[::-1]
     ]
-    return [group for group in groups if group["params"]]
 
 
 def set_rate(optimizer: Optimizer, rate: float) -> None:

@@ -1,0 +1,134 @@
+"""How a training begins when it does not begin at random: weights, and the plan of what learns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from saccade import pretrained
+from saccade.defaults import Brought
+from saccade.models import catalog, weights
+from saccade.prepare import Prepared
+from saccade.pretrained import Start
+from saccade.protocols import Backbone
+from saccade.recipe import Recipe
+from saccade.training.run import RunFolder
+from saccade.training.transfer import Plan, everything, make_plan, stages
+
+FEW = 5000
+"""Training pictures below which weights from elsewhere nearly always help."""
+
+Progress = Callable[[str, int, int], None]
+
+
+def named(recipe: Recipe, run: RunFolder, progress: Progress) -> Start | None:
+    """The weights that the recipe names; None where it names none, or a saved state has them."""
+    given = recipe.model.weights
+    if given in (None, "none") or any(run.last.glob("[0-9]*")):
+        return None
+    return pretrained.resolve(str(given), recipe.model.name, progress)
+
+
+def offered(
+    recipe: Recipe, *, examples: int, photos: bool, say: Callable[[str], None]
+) -> Start | None:
+    """Published weights that lie in the cache, for little data; one line tells where they do not.
+
+    Nothing is offered to whoever says --weights none, or has a network without published weights.
+    """
+    name = recipe.model.name or ("resnet18" if photos else "")
+    if recipe.model.weights is not None or not photos or examples >= FEW:
+        return None
+    if not weights.has_published(name):
+        return None
+    published = weights.find("imagenet", name)
+    assert published is not None
+    file = weights.cached(published)
+    if file is None:
+        say(
+            f"{examples} pictures are few for a start at random: --weights imagenet starts from "
+            f"published weights of {name} (a download of {published.megabytes:g} MB, asked for by "
+            "that key)."
+        )
+        return None
+    say(f"{examples} pictures are few, so cached ImageNet weights are used (--weights none: not).")
+    return pretrained.from_published(published, file)
+
+
+def with_start(recipe: Recipe, start: Start) -> Recipe:
+    """The recipe with what the weights bring: network, its arguments, and a run's preparation."""
+    values = recipe.as_dict()
+    brought: dict[str, dict[str, Any]] = {"model": {"name": start.network}, "data": {}}
+    if start.card is not None:
+        picture = start.card.preprocessing
+        arguments = start.card.arguments
+        keys = ("norm", "act", "stem", "dropout")
+        brought["model"] |= {key: arguments[key] for key in keys if key in arguments}
+        brought["data"] = {
+            "imgsz": (picture.height, picture.width),
+            "channels": picture.channels,
+            "fit": picture.fit,
+        }
+        if recipe.data.margin == 1 and values["data"]["fit"] in (None, "crop"):
+            values["data"]["margin"] = picture.margin
+    elif "stem" in catalog.options(start.network):
+        brought["model"]["stem"] = "standard"
+    for section, settings in brought.items():
+        for key, value in settings.items():
+            if values[section][key] is None:
+                values[section][key] = value
+    if values["model"]["weights"] is None:
+        values["model"]["weights"] = "imagenet"
+    return Recipe.model_validate(values)
+
+
+def brought(start: Start, prepared: Prepared, recipe: Recipe) -> Brought:
+    """What of `start` the decisions stand on."""
+    found = start.normalisation_for(prepared.ingested.channels)
+    mean, std = found or (None, None)
+    fields = prepared.dataset.fields
+    return Brought(mean=mean, std=std, whole=pretrained.same_classes(start.card, fields))
+
+
+def place(
+    model: nn.Module, body: set[nn.Parameter], start: Start, fields: Any, path: str
+) -> list[str]:
+    """Fill `model` from `start`; what to tell. body: parameters from before the task's head."""
+    head = {name for name, each in model.named_parameters() if each not in body}
+    keep = pretrained.same_classes(start.card, fields)
+    told = pretrained.fill(model, start, head=head, path=path, keep_head=keep)
+    return [*start.told, *told, *(["the run's head is kept: same classes"] if keep else [])]
+
+
+def plan(recipe: Recipe, model: nn.Module, backbone: Backbone, body: set[nn.Parameter]) -> Plan:
+    """What learns when, from a completed recipe."""
+    settings = recipe.model
+    if settings.freeze == "none" and not settings.head_epochs and settings.stage_decay == 1:
+        return everything(model)
+    height, width = recipe.data.imgsz  # type: ignore[misc]
+    assert isinstance(backbone, nn.Module)
+    return make_plan(
+        model,
+        stages(backbone, (recipe.data.channels or 3, height, width)),
+        head=[name for name, each in model.named_parameters() if each not in body],
+        freeze=str(settings.freeze),
+        head_epochs=settings.head_epochs or 0,
+        unfreeze_every=settings.unfreeze_every,
+        decay=settings.stage_decay or 1.0,
+    )
+
+
+def plan_sentences(recipe: Recipe, plan: Plan, *, examples: int) -> list[str]:
+    """The plan and its reason, for the user; nothing where all learns from the first step."""
+    told = plan.sentences(recipe.train.epochs or 0)
+    if not told:
+        return []
+    reason = f"{examples} training examples"
+    if plan.frozen:
+        reason += ": the fewer, the more of the network is kept"
+    return [
+        f"plan: {'; '.join(told)}",
+        f"because: {reason} (--freeze, model.head_epochs, model.stage_decay)",
+    ]
