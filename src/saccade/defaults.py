@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
+
+import torch
+from torch import nn
 
 from saccade.data.augment import default_augment
 from saccade.models import catalog
+from saccade.ops.cost import describe, total
 from saccade.recipe import Recipe
 from saccade.training.device import Hardware
 
 FEW = 100
 """Training examples below which nothing of pretrained weights learns but the new head."""
+
+WORK = 300_000_000
+"""Multiply-adds of one batch's forward pass that are worth a thread."""
 
 SMALL = 64
 """Pictures up to this side count as small: their own network, stem and size."""
@@ -92,7 +99,7 @@ def complete(recipe: Recipe, facts: Facts) -> Recipe:
             "device": facts.hardware.device,
             "precision": facts.hardware.precision,
             "channels_last": facts.hardware.channels_last,
-            "threads": facts.hardware.threads,
+            "threads": _threads(name, min(batch, facts.examples), facts),
         },
     }
     values = recipe.as_dict()
@@ -120,6 +127,17 @@ def _network(small: bool, hardware: Hardware) -> str:
     if not small:
         return "resnet18"
     return "airbench_small" if hardware.device == "cpu" else "airbench"
+
+
+def _threads(name: str, batch: int, facts: Facts) -> int:
+    """As many as have enough to do: a small step is over before a second thread has begun."""
+    if name not in catalog.MODELS:
+        return facts.hardware.threads
+    with torch.device("meta"):
+        network = catalog.create(name, in_channels=facts.channels)
+    shape = (facts.channels, facts.height, facts.width)
+    work = batch * total(describe(cast(nn.Module, network), shape)).multiply_adds
+    return max(1, min(facts.hardware.threads, round(work / WORK)))
 
 
 def _batch(examples: int, small: bool) -> int:
