@@ -54,6 +54,7 @@ def test_the_run_folder_holds_what_it_promises(run: saccade.Trained) -> None:
     ]
     allowed = {"model.weights", "model.freeze", "model.norm", "model.act", "model.init"}
     allowed |= {"model.dropout", "model.stem", "loss.binary", "loss.name", "data.dev", "data.test"}
+    allowed |= {"model.stochastic_depth"}
     assert set(undecided) <= allowed
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -23,14 +24,18 @@ from saccade.prepare import Prepared, Reporter, make_batches, prepare_data
 from saccade.pretrained import Start
 from saccade.protocols import Task, Whitens
 from saccade.recipe import Recipe
+from saccade.settle import settle
+from saccade.tap import drop_after
 from saccade.tasks import table
 from saccade.tasks.own import as_backbone
+from saccade.training.average import start_average
 from saccade.training.device import Hardware, choose
 from saccade.training.estimate import estimate
+from saccade.training.health import probe_size
 from saccade.training.optim import make_optimizer
 from saccade.training.run import RunFolder, environment
 from saccade.training.transfer import Plan
-from saccade.types import ModelCard, Preprocessing
+from saccade.types import Batch, ModelCard, Preprocessing
 
 MOST_CLEAN = 5000
 """Training examples scored without augmentation after every epoch, at most."""
@@ -42,6 +47,8 @@ class Experiment:
 
     clean  a fixed part of the training rows, not augmented
     plan   what learns when;  told: how it starts, for the user
+    average  of the weights, which is judged and kept in the model's place; None = the model itself
+    probe  a few training examples on which layers are measured; None = they are not
     """
 
     recipe: Recipe
@@ -58,6 +65,13 @@ class Experiment:
     clean: Batches
     dev: Batches
     reporter: Reporter
+    average: nn.Module | None = None
+    probe: Batch | None = None
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is scored and kept."""
+        return self.model if self.average is None else self.average
 
     @property
     def epochs(self) -> int:
@@ -116,21 +130,28 @@ def assemble(
     train = make_batches(prepared, rows, recipe, hardware, train=True)
     some = make_batches(prepared, rows[:WHITENED], recipe, hardware, train=False, size=WHITENED)
     built = _network(recipe, prepared, task, some, module=module, start=start)
+    model = hardware.place(built.model)
+    recipe, decided = settle(
+        recipe, model, task, train, hardware=hardware, make=partial(_optimizer, plan=built.plan)
+    )
+    probed = _some(rows, recipe)[: probe_size(len(rows))]
     experiment = Experiment(
         recipe=recipe,
         run=run,
         hardware=hardware,
         prepared=prepared,
-        model=hardware.place(built.model),
+        model=model,
         task=task,
         card=_with_origin(built.card, run, begun, start),
-        optimizer=_optimizer(recipe, built.model, built.plan),
+        optimizer=_optimizer(recipe, model, plan=built.plan),
         plan=built.plan,
-        told=built.told,
+        told=(*built.told, *decided),
         train=train,
         clean=make_batches(prepared, _some(rows, recipe), recipe, hardware, train=False),
         dev=make_batches(prepared, prepared.rows("dev"), recipe, hardware, train=False),
         reporter=reporter,
+        average=start_average(model) if recipe.optimizer.ema else None,
+        probe=_probe(prepared, probed, recipe, hardware),
     )
     if not begun:
         _write_start(experiment, dataset)
@@ -244,7 +265,7 @@ def _network(
     if module is None:
         wanted = {
             "in_channels": channels,
-            **recipe.model.model_dump(include={"norm", "act", "init", "dropout", "stem"}),
+            **recipe.model.model_dump(include=BUILT_WITH),
         }
         arguments = {key: value for key, value in wanted.items() if value is not None}
         backbone = catalog.create(name, **arguments)
@@ -284,6 +305,7 @@ def _network(
     plan = starting.plan(recipe, model, backbone, body)
     told += starting.plan_sentences(recipe, plan, examples=int((prepared.part == "train").sum()))
     plan.begin(model, 0)
+    drop_after(model, recipe.model.dropout_behind)
     return Built(model, card, plan, tuple(told))
 
 
@@ -299,18 +321,32 @@ WHITENED = 2000
 """Pictures whose patches set a whitening first layer."""
 
 
-def _optimizer(recipe: Recipe, model: nn.Module, plan: Plan) -> Optimizer:
+BUILT_WITH = {"norm", "act", "init", "dropout", "stem", "stochastic_depth"}
+"""Settings of the model that its builder takes."""
+
+
+def _probe(prepared: Prepared, rows: Tensor, recipe: Recipe, hardware: Hardware) -> Batch | None:
+    if not recipe.train.health:
+        return None
+    plain = make_batches(prepared, rows, recipe, hardware, train=False, size=len(rows))
+    return next(plain.epoch(0))
+
+
+def _optimizer(recipe: Recipe, model: nn.Module, *, plan: Plan) -> Optimizer:
+    settings = recipe.optimizer
+    flat = set()
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name not in plan.frozen)
-    settings = recipe.optimizer
+        if parameter.ndim < 2:
+            flat.add(name)
     return make_optimizer(
         settings.name or "",
         model,
-        lr=settings.lr0 or 0.0,
+        lr=settings.first_rate,
         momentum=settings.momentum or 0.0,
         beta2=settings.beta2,
         weight_decay=settings.weight_decay or 0.0,
-        scale=plan.scale,
+        scale=lambda name: plan.scale(name) * (settings.bias_rate if name in flat else 1.0),
     )
 
 

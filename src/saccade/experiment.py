@@ -14,18 +14,21 @@ from saccade.assemble import Experiment, announce, assemble
 from saccade.data.batches import Batches
 from saccade.data.dataset import Dataset
 from saccade.errors import SaccadeError, Stopped
+from saccade.ops.init import WEIGHTED
 from saccade.predict import load_tensors
 from saccade.prepare import Reporter
 from saccade.protocols import Metric
 from saccade.recipe import Recipe
 from saccade.scoring import Recorder, measures_as_dict, printable, write_scores
-from saccade.tap import first_non_finite
+from saccade.tap import first_non_finite, layer_names
 from saccade.tasks import table
+from saccade.training.average import update_average
 from saccade.training.estimate import clock
+from saccade.training.health import COLUMNS, probe, rows, snapshot, update_ratios
 from saccade.training.loop import NonFiniteLoss, evaluate, train_epoch
 from saccade.training.progress import Progress, load_progress, save_progress
 from saccade.training.run import RunFolder
-from saccade.training.schedule import rate_at
+from saccade.training.schedule import PLATEAU, plateau_factor, rate_at
 from saccade.training.signals import StopRequest, catch_signals
 from saccade.types import Measure
 
@@ -59,13 +62,18 @@ def train(
 
 def _begin_or_resume(experiment: Experiment) -> Progress:
     resumed = load_progress(
-        experiment.run.last, experiment.model, experiment.optimizer, experiment.conditions
+        experiment.run.last,
+        experiment.model,
+        experiment.optimizer,
+        experiment.conditions,
+        experiment.average,
     )
     if resumed is None:
         announce(experiment)
         return Progress(losses=torch.full((len(experiment.prepared.dataset),), math.nan))
     progress, told = resumed
     experiment.run.write_results(progress.rows)
+    _write_health(experiment, progress)
     for line in told:
         experiment.say(line)
     if progress.epoch >= experiment.epochs:
@@ -82,9 +90,20 @@ def _train_epoch(experiment: Experiment, progress: Progress, request: StopReques
     before = progress.epoch * steps
     total = steps * experiment.epochs
 
+    watched = experiment.probe is not None
+    weights = snapshot(experiment.model) if watched and progress.step == steps - 1 else {}
+
     def after_step(done: int) -> None:
-        nonlocal saved
+        nonlocal saved, weights
         progress.step = done - before
+        if experiment.average is not None:
+            decay = experiment.recipe.optimizer.ema
+            update_average(experiment.average, experiment.model, update=done, decay=decay)
+        # the last update of an epoch is the one whose size is told
+        if watched and progress.step == steps - 1:
+            weights = snapshot(experiment.model)
+        elif watched and progress.step == steps:
+            progress.updates = update_ratios(experiment.model, weights)
         experiment.reporter.progress("training", done, total)
         if request.exit_code is not None:
             _save(experiment, progress)
@@ -105,31 +124,47 @@ def _train_epoch(experiment: Experiment, progress: Progress, request: StopReques
             experiment.optimizer,
             hardware=experiment.hardware,
             first_step=before + progress.step,
-            rate=partial(_rate, experiment),
+            rate=partial(_rate, experiment, progress),
             seed=experiment.recipe.train.seed,
             clip=experiment.recipe.optimizer.clip,
             losses=progress.losses,
             after_step=after_step,
+            pieces=experiment.recipe.train.accumulate or 1,
+            l1=experiment.recipe.optimizer.l1,
             frozen=experiment.plan.begin(experiment.model, progress.epoch),
         )
     except NonFiniteLoss as error:
         raise _not_finite(experiment, error) from error
 
 
-def _rate(experiment: Experiment, step: int) -> float:
+def _rate(experiment: Experiment, progress: Progress, step: int) -> float:
+    """The learning rate of update `step`, which lies in the epoch that `progress` stands in."""
     settings = experiment.recipe.optimizer
     total = len(experiment.train) * experiment.epochs
-    return rate_at(
-        settings.schedule or "",
+    follows = settings.schedule == PLATEAU
+    rate = rate_at(
+        "constant" if follows else settings.schedule or "",
         step,
         total,
-        lr0=settings.lr0 or 0.0,
+        lr0=settings.first_rate,
         warmup=round((settings.warmup or 0.0) * total),
+    )
+    if not follows:
+        return rate
+    metric = experiment.task.metric()
+    sign = 1 if metric.higher_is_better else -1
+    scores = [
+        (sign * row.get(f"metrics/{metric.main}", math.nan), -row["val/loss"])
+        for row in progress.rows
+    ]
+    return rate * plateau_factor(
+        scores, patience=settings.plateau_patience, factor=settings.plateau_factor
     )
 
 
 def _score_epoch(experiment: Experiment, progress: Progress) -> None:
-    """Measure the clean training part and dev, keep the best network, save."""
+    """Measure layers, the clean training part and dev, keep the best network, save."""
+    _measure_layers(experiment, progress)
     clean, _, _ = _evaluate(experiment, experiment.clean)
     dev, metric, dev_loss = _evaluate(experiment, experiment.dev)
     known = progress.losses[torch.isfinite(progress.losses)]
@@ -138,19 +173,35 @@ def _score_epoch(experiment: Experiment, progress: Progress) -> None:
         **{f"train/{name}": measure.value for name, measure in clean.items()},
         **{f"metrics/{name}": measure.value for name, measure in dev.items()},
         "val/loss": dev_loss,
-        "lr/pg0": _rate(experiment, (progress.epoch + 1) * len(experiment.train) - 1),
+        "lr/pg0": _rate(experiment, progress, (progress.epoch + 1) * len(experiment.train) - 1),
     }
     progress.end_epoch(row)
     score = dev[metric.main].value
     if progress.is_best(score if metric.higher_is_better else -score, dev_loss):
         card = replace(experiment.card, metrics=measures_as_dict(dev))
-        experiment.run.write_best(experiment.model.state_dict(), card)
+        experiment.run.write_best(experiment.judged.state_dict(), card)
     _save(experiment, progress)
     experiment.run.write_results(progress.rows)
+    _write_health(experiment, progress)
     experiment.say(
         f"epoch {progress.epoch}/{experiment.epochs}  loss {row['train/loss']:.4f}  "
         f"dev loss {dev_loss:.4f}  dev {metric.main} {score:.4f}"
     )
+
+
+def _measure_layers(experiment: Experiment, progress: Progress) -> None:
+    """One pass over a few examples in the mode of training, which changes nothing."""
+    if experiment.probe is None:
+        return
+    found = probe(experiment.model, experiment.task, experiment.probe, experiment.hardware)
+    found[:, COLUMNS.index("update_ratio")] = torch.tensor(progress.updates, dtype=torch.float64)
+    progress.health.append(found)
+
+
+def _write_health(experiment: Experiment, progress: Progress) -> None:
+    if progress.health:
+        names = layer_names(experiment.model, WEIGHTED)
+        experiment.run.write_health(rows(progress.health, names))
 
 
 def _out_of_patience(experiment: Experiment, progress: Progress) -> bool:
@@ -168,7 +219,7 @@ def _evaluate(
     experiment: Experiment, batches: Batches, recorder: Recorder | None = None
 ) -> tuple[dict[str, Measure], Metric, float]:
     return evaluate(
-        experiment.model,
+        experiment.judged,
         experiment.task,
         batches.epoch(0),
         hardware=experiment.hardware,
@@ -183,6 +234,7 @@ def _save(experiment: Experiment, progress: Progress) -> None:
         experiment.model,
         experiment.optimizer,
         experiment.conditions,
+        experiment.average,
     )
 
 
@@ -190,7 +242,7 @@ def _finish(experiment: Experiment, progress: Progress) -> None:
     """Score the best network on the clean training part and dev; write what reports read."""
     run, prepared = experiment.run, experiment.prepared
     tensors, card = run.read_best()
-    load_tensors(experiment.model, tensors, run.best)
+    load_tensors(experiment.judged, tensors, run.best)
     undecided = Recorder()
     _evaluate(experiment, experiment.dev, undecided)
     targets = prepared.targets_of(prepared.rows("dev"))
@@ -222,7 +274,7 @@ def _not_finite(experiment: Experiment, error: NonFiniteLoss) -> SaccadeError:
     return SaccadeError(
         f"The loss is not finite at step {error.step + 1} (first layer at fault: "
         f"{layer or 'the loss itself'}; pictures: {named}). The last good state is kept. "
-        f"Try a smaller rate: --lr0 {(experiment.recipe.optimizer.lr0 or 0.0) / 10:g}.",
+        f"Try a smaller rate: --lr0 {experiment.recipe.optimizer.first_rate / 10:g}.",
         name="non-finite-loss",
         files=files,
     )

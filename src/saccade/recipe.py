@@ -50,7 +50,7 @@ class DataRecipe(Part):
     """Shares of all examples; None = by the amount of data."""
     fraction: float = Limited(default=1.0, gt=0, le=1)
     """Share of the training part that is used."""
-    sampling: Literal["once", "balanced"] = "once"
+    sampling: Literal["once", "balanced", "replacement"] = "once"
     class_weights: Literal["none", "balanced"] = "none"
     allow_dropped: float = Limited(default=0.01, ge=0, le=1)
     """Share of unreadable pictures beyond which training stops."""
@@ -79,6 +79,8 @@ class AugmentRecipe(Part):
     erase: float | None = None
     alternate: bool | None = None
     padding: Literal["reflect", "edge", "mean"] | None = None
+    mixup: float | None = None
+    cutmix: float | None = None
 
 
 class ModelRecipe(Part):
@@ -100,6 +102,9 @@ class ModelRecipe(Part):
     act: str | None = None
     init: str | None = None
     dropout: float | None = Limited(default=None, ge=0, lt=1)
+    dropout_behind: dict[str, Annotated[float, Limited(ge=0, lt=1)]] = {}
+    """Layer name -> probability with which its units are dropped while training."""
+    stochastic_depth: float | None = Limited(default=None, ge=0, lt=1)
     stem: Literal["small", "large"] | None = None
 
 
@@ -107,15 +112,30 @@ class OptimizerRecipe(Part):
     """How weights move. See `training.optim` and `training.schedule` for the names."""
 
     name: str | None = None
-    lr0: float | None = Limited(default=None, gt=0)
+    lr0: Annotated[float, Limited(gt=0)] | Literal["auto"] | None = None
+    """auto = found by a short sweep before training; written down as the number found."""
+    bias_rate: float = Limited(default=1.0, gt=0)
+    """Rate of biases and norms, relative to that of the weights."""
     momentum: float | None = Limited(default=None, ge=0, lt=1)
     beta2: float = Limited(default=0.99, ge=0, lt=1)
     weight_decay: float | None = Limited(default=None, ge=0)
     schedule: str | None = None
     warmup: float | None = Limited(default=None, ge=0, lt=1)
     """Share of all updates in which the rate rises to lr0."""
+    plateau_patience: int = Limited(default=5, ge=0)
+    """With schedule plateau: epochs without a better dev score before the rate falls."""
+    plateau_factor: float = Limited(default=0.1, gt=0, lt=1)
     clip: float = Limited(default=0.0, ge=0)
     """Largest gradient norm, 0 = no limit."""
+    l1: float = Limited(default=0.0, ge=0)
+    """Strength of the pull that makes small weights exactly 0."""
+    ema: float = Limited(default=0.0, ge=0, lt=1)
+    """Decay of the average of the weights that is judged and kept in their place; 0 = none."""
+
+    @property
+    def first_rate(self) -> float:
+        """lr0 as a number, once it is decided."""
+        return self.lr0 if isinstance(self.lr0, float) else 0.0
 
 
 class TaskRecipe(Part):
@@ -133,6 +153,11 @@ class TrainRecipe(Part):
 
     epochs: int | None = Limited(default=None, ge=1)
     batch: int | None = Limited(default=None, ge=1)
+    accumulate: int | None = Limited(default=None, ge=1)
+    """Pieces in which a batch passes through the network, to save memory; the update is the same
+    but for batch norm, which sees a piece at a time. None = as memory allows."""
+    health: bool = True
+    """Whether gradients and activations of each layer are measured after every epoch."""
     patience: int | None = Limited(default=None, ge=0)
     """Epochs without a better dev score before training stops; 0 = never."""
     seed: int = Limited(default=0, ge=0, lt=2**31)

@@ -53,6 +53,20 @@ json_key = key(
 """Declared for --help; `main` reads it before anything can fail."""
 
 
+class Rate(click.ParamType[float | str]):
+    """A learning rate, or auto."""
+
+    name = "N"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | str:
+        try:
+            return "auto" if value == "auto" else float(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a rate: write a number, or auto.", param, ctx)
+
+
 class Size(click.ParamType[int | tuple[int, int]]):
     """N, or HEIGHT,WIDTH, in pixels."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from saccade.cli.keys import Size, json_key, key, verb
+from saccade.cli.keys import Rate, Size, json_key, key, verb
 from saccade.cli.output import Output, measures_table, scores_value
 from saccade.cli.settings import recipe_of, settings_help
 
@@ -23,8 +23,8 @@ from saccade.cli.settings import recipe_of, settings_help
 @key("--dropout", type=float, group="Model", help="Probability of dropping a feature.")
 @key("--epochs", type=int, group="Training", help="Passes over the training part.")
 @key("--batch", type=int, group="Training", help="Examples per update.")
-@key("--lr0", type=float, group="Training", help="First (highest) learning rate.")
-@key("--optimizer", group="Training", metavar="NAME", help="sgd, adam, adamw or rmsprop.")
+@key("--lr0", type=Rate(), group="Training", help="Highest learning rate; auto looks for one.")
+@key("--optimizer", group="Training", metavar="NAME", help="sgd, adam, muon ... (listed below).")
 @key("--weight-decay", type=float, group="Training", help="Not applied to norms and biases.")
 @key("--patience", type=int, group="Training", help="Stop after N epochs without gain; 0 never.")
 @key("--seed", type=int, group="Training", help="Of everything random; 0 when left out.")

@@ -25,6 +25,10 @@ TASKS: dict[str, type[Any]] = {
 }
 
 
+MIXES = ("classification", "multilabel", "regression", "multitask")
+"""Tasks whose loss can be that of two examples mixed in one picture (mixup, cutmix)."""
+
+
 def create(name: str, fields: Iterable[Field], **options: Any) -> Task:
     """The task of that name for the fields it can learn; other fields are passed over.
 

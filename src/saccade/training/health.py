@@ -196,7 +196,7 @@ class _Reader:
             self._last = self.rows[name] = _moments(output)
             self._last["output_variance"] = self._last["variance"]
             if output.requires_grad:
-                output.register_hook(_keeper(self._last))
+                output.register_hook(_keeper(self._last))  # type: ignore[no-untyped-call]
         elif self._last is not None and _is_activation(module):
             self._last.update(_moments(output))
             self._last.update(_units(module, output))

@@ -7,25 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
+from torch.optim import Optimizer
 
 from saccade.errors import SaccadeError
-
-# fused: one pass over memory instead of one kernel per tensor and operation
-OPTIMISERS: dict[str, Callable[..., Optimizer]] = {
-    "sgd": lambda groups, lr, momentum, beta2: SGD(
-        groups, lr=lr, momentum=momentum, nesterov=momentum > 0, fused=True
-    ),
-    "adam": lambda groups, lr, momentum, beta2: Adam(
-        groups, lr=lr, betas=(momentum, beta2), fused=True
-    ),
-    "adamw": lambda groups, lr, momentum, beta2: AdamW(
-        groups, lr=lr, betas=(momentum, beta2), fused=True
-    ),
-    "rmsprop": lambda groups, lr, momentum, beta2: RMSprop(
-        groups, lr=lr, momentum=momentum, alpha=beta2
-    ),
-}
+from saccade.training.rules.table import OPTIMISERS
 
 
 def make_optimizer(
@@ -40,7 +25,7 @@ def make_optimizer(
 ) -> Optimizer:
     """An optimiser over `model`'s trainable parameters.
 
-    momentum: of SGD (Nesterov) and RMSprop, beta1 of Adam; beta2: of Adam, alpha of RMSprop.
+    name: see `rules.table` for what each makes of momentum and beta2.
     scale: parameter name -> factor of its rate.
     Decay acts on weights of two and more axes only: decaying a norm's scale or a bias regularises
     nothing and costs accuracy (He et al. 2019, "Bag of Tricks", section 3.1).

@@ -24,8 +24,11 @@ class Progress:
     rows        lines of results.csv
     best        best dev score, larger is better, and the dev loss that came with it
     best_epoch  when, from 1
-    losses      (examples,) loss of each training example before its update, this epoch; NaN = not yet
+    losses      (examples,) each training example's loss before its update, this epoch;
+                NaN = not yet
     dynamics    the same for each epoch done
+    health      a table of `training.health` for each epoch done
+    updates     its column `update_ratio` of the epoch whose last update is done; else empty
     """
 
     losses: Tensor
@@ -35,10 +38,12 @@ class Progress:
     best: tuple[float, float] = (-math.inf, math.inf)
     best_epoch: int = 0
     dynamics: list[Tensor] = field(default_factory=list)
+    health: list[Tensor] = field(default_factory=list)
+    updates: list[float] = field(default_factory=list)
 
     def end_epoch(self, row: Mapping[str, float]) -> None:
         """Count the epoch, keep its line and losses, and begin the next."""
-        self.epoch, self.step = self.epoch + 1, 0
+        self.epoch, self.step, self.updates = self.epoch + 1, 0, []
         self.rows.append({"epoch": self.epoch, **row})
         self.dynamics.append(self.losses)
         self.losses = torch.full_like(self.losses, math.nan)
@@ -61,6 +66,7 @@ def save_progress(
     model: nn.Module,
     optimizer: Optimizer,
     conditions: Mapping[str, Any],
+    average: nn.Module | None = None,
 ) -> None:
     """One more generation under `folder`. conditions: what equal bits depend on."""
     dynamics = {f"epoch_{number}": each for number, each in enumerate(progress.dynamics, 1)}
@@ -70,6 +76,8 @@ def save_progress(
             "model": model.state_dict(),
             "optimizer": optimizer_tensors(optimizer, parameter_names(model, optimizer)),
             "progress": {"losses": progress.losses, **dynamics},
+            "average": {} if average is None else average.state_dict(),
+            "health": {str(number): each for number, each in enumerate(progress.health, 1)},
         },
         {
             "epoch": progress.epoch,
@@ -77,17 +85,22 @@ def save_progress(
             "rows": progress.rows,
             "best": progress.best,
             "best_epoch": progress.best_epoch,
+            "updates": progress.updates,
             "conditions": dict(conditions),
         },
     )
 
 
 def load_progress(
-    folder: Path, model: nn.Module, optimizer: Optimizer, conditions: Mapping[str, Any]
+    folder: Path,
+    model: nn.Module,
+    optimizer: Optimizer,
+    conditions: Mapping[str, Any],
+    average: nn.Module | None = None,
 ) -> tuple[Progress, list[str]] | None:
-    """Fill model and optimiser from the newest intact generation; None where there is none.
+    """Fill model, optimiser and average from the newest intact generation.
 
-    The second value tells the user what was passed over or differs from the machine that saved it.
+    None where there is none. The second value tells the user what was passed over or differs from the machine that saved it.
     """
     checkpoint = load_checkpoint(folder)
     if checkpoint is None:
@@ -102,7 +115,10 @@ def load_progress(
     load_optimizer_tensors(
         optimizer, parameter_names(model, optimizer), dict(checkpoint.tensors.get("optimizer", {}))
     )
+    if average is not None:
+        average.load_state_dict(checkpoint.tensors["average"])
     saved = checkpoint.tensors["progress"]
+    health = checkpoint.tensors.get("health", {})
     return Progress(
         losses=saved["losses"],
         epoch=state["epoch"],
@@ -111,4 +127,6 @@ def load_progress(
         best=(state["best"][0], state["best"][1]),
         best_epoch=state["best_epoch"],
         dynamics=[saved[f"epoch_{number}"] for number in range(1, state["epoch"] + 1)],
+        health=[health[str(number)] for number in range(1, len(health) + 1)],
+        updates=state.get("updates", []),
     ), told

@@ -70,6 +70,10 @@ class RunFolder:
         return self.root / "dynamics.parquet"
 
     @property
+    def health(self) -> Path:
+        return self.root / "health.csv"
+
+    @property
     def log(self) -> Path:
         return self.root / "log.txt"
 
@@ -106,12 +110,19 @@ class RunFolder:
 
     def write_results(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """results.csv, whole each time, so that a resumed run never repeats a line."""
-        columns = list(dict.fromkeys(key for row in rows for key in row))
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
-        write_atomic(self.results, text.getvalue())
+        write_atomic(self.results, _csv(rows))
+
+    def write_health(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """health.csv: a line for each epoch and layer; see `training.health.COLUMNS`."""
+        write_atomic(self.health, _csv(rows))
+
+    def read_health(self) -> list[dict[str, Any]]:
+        """One dict per epoch and layer; what does not apply to a layer is left out."""
+        rows = csv.DictReader(io.StringIO(self._text(self.health)))
+        return [
+            {key: value if key == "layer" else float(value) for key, value in row.items() if value}
+            for row in rows
+        ]
 
     def read_results(self) -> list[dict[str, float]]:
         """One dict per epoch; empty cells are left out."""
@@ -258,6 +269,15 @@ def environment() -> dict[str, str]:
         **{name: version(name) for name in packages},
         "command": " ".join(sys.argv),
     }
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
+    return text.getvalue()
 
 
 def _cell(value: Any) -> Any:

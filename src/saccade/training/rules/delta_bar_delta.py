@@ -41,7 +41,7 @@ class DeltaBarDelta(Optimizer):
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, **rule})
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """One update from the gradients that are there."""
         for group in self.param_groups:
             for weight in group["params"]:

@@ -40,7 +40,8 @@ def orthogonalise(matrix: Tensor, *, steps: int = 5, precise: bool = True) -> Te
     for _ in range(steps):
         square = x @ x.T
         x = a * x + (b * square + c * square @ square) @ x
-    return (x.T if tall else x).to(matrix.dtype)
+    found: Tensor = (x.T if tall else x).to(matrix.dtype)
+    return found
 
 
 class Muon(Optimizer):
@@ -68,7 +69,7 @@ class Muon(Optimizer):
         )
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """One update from the gradients that are there."""
         for group in self.param_groups:
             for weight in group["params"]:
@@ -89,8 +90,9 @@ def is_filter(weight: Tensor) -> bool:
 
 
 def _move_filter(weight: Tensor, momentum: Tensor, group: dict[str, Any]) -> None:
+    assert weight.grad is not None
     momentum.mul_(group["beta"]).add_(weight.grad)
-    ahead = weight.grad.add(momentum, alpha=group["beta"])  # type: ignore[union-attr]
+    ahead = weight.grad.add(momentum, alpha=group["beta"])
     # half precision where matrix products are fast in it
     direction = orthogonalise(
         ahead.flatten(1), steps=group["steps"], precise=weight.device.type != "cuda"

@@ -1,0 +1,102 @@
+"""What can only be decided with the network at hand: the rate by a sweep, pieces by memory."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from torch import nn
+from torch.optim import Optimizer
+
+from saccade.data.batches import Batches
+from saccade.errors import SaccadeError
+from saccade.protocols import Task
+from saccade.recipe import Recipe
+from saccade.tasks import table
+from saccade.training.device import Hardware
+from saccade.training.finder import suggest, sweep
+from saccade.training.memory import bytes_per_example, free_memory, parts_that_fit
+from saccade.types import Batch
+
+COPIES = 4
+"""Of the weights that gradient, optimiser and average keep, at most."""
+
+
+def settle(
+    recipe: Recipe,
+    model: nn.Module,
+    task: Task,
+    train: Batches,
+    *,
+    hardware: Hardware,
+    make: Callable[[Recipe, nn.Module], Optimizer],
+) -> tuple[Recipe, list[str]]:
+    """The recipe with its last open values, and what was decided, for the user.
+
+    make: the optimiser of a network as a recipe has it.
+    """
+    check_mixing(recipe)
+    told: list[str] = []
+    if recipe.train.accumulate is None:
+        count = _pieces(recipe, model, task, train, hardware)
+        recipe = _changed(recipe, "train", accumulate=count)
+        if count > 1:
+            told.append(
+                f"memory: each batch of {recipe.train.batch} passes in {count} pieces, one update "
+                f"for all of them{_norm_warning(model)}"
+            )
+    if recipe.optimizer.lr0 == "auto":
+        swept = sweep(
+            model,
+            task,
+            _endless(train),
+            lambda trial: make(recipe, trial),
+            hardware=hardware,
+            seed=recipe.train.seed,
+        )
+        # three digits, so that args.yaml holds exactly what was used
+        rate = float(f"{suggest(swept.rates, swept.losses):.2e}")
+        recipe = _changed(recipe, "optimizer", lr0=rate)
+        told.append(f"learning rate {rate:g}: where the loss falls fastest in a sweep of rates")
+    return recipe, told
+
+
+def check_mixing(recipe: Recipe) -> None:
+    """Raises SaccadeError where mixtures are asked for and the task cannot learn from them."""
+    wanted = [name for name in ("mixup", "cutmix") if getattr(recipe.augment, name)]
+    if wanted and recipe.task not in table.MIXES:
+        raise SaccadeError(
+            f"augment.{wanted[0]}: the task {recipe.task} cannot learn from mixed pictures; tasks "
+            f"that can: {', '.join(table.MIXES)}.",
+            name="bad-setting",
+        )
+
+
+def _pieces(
+    recipe: Recipe, model: nn.Module, task: Task, train: Batches, hardware: Hardware
+) -> int:
+    batch = next(train.epoch(0))
+    weights = sum(each.numel() * each.element_size() for each in model.parameters())
+    free = free_memory(hardware.device)
+    return parts_that_fit(
+        recipe.train.batch or len(batch),
+        bytes_per_example(model, task, batch, hardware),
+        COPIES * weights,
+        free,
+    )
+
+
+def _norm_warning(model: nn.Module) -> str:
+    norms = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
+    return " (batch norm sees a piece at a time; model.norm=group sees none of it)" if norms else ""
+
+
+def _endless(train: Batches) -> Iterator[Batch]:
+    for epoch in itertools.count():
+        yield from train.epoch(epoch)
+
+
+def _changed(recipe: Recipe, section: str, **values: Any) -> Recipe:
+    part = getattr(recipe, section).model_copy(update=values)
+    return recipe.model_copy(update={section: part})
