@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -7,7 +9,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from saccade.models import catalog
-from saccade.ops.cost import by_stage, describe, total, training_bytes
+from saccade.ops.cost import by_stage, describe, empty, total, training_bytes
 
 
 class Branches(nn.Module):
@@ -111,3 +113,40 @@ def test_receptive_fields_of_the_literature(name: str, side: int) -> None:
     stages = by_stage(describe(model, catalog.INPUT[name]))
     last_map = max(stages)
     assert stages[last_map].receptive_field == side
+
+
+@pytest.mark.parametrize("name", ["resnet18", "densenet121"])
+def test_quick_norms_keep_what_torchs_keep(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = empty(lambda: catalog.create(name))  # type: ignore[arg-type, return-value]
+    quick = training_bytes(model, (3, 64, 64))
+    monkeypatch.setattr("saccade.ops.cost._QuickNorms", contextlib.nullcontext)
+    assert quick == training_bytes(model, (3, 64, 64))
+
+
+def test_vgg16_activations_are_counted_in_three_ways() -> None:
+    """The lecture slide that says 96 MB (24 M values) lists 15.2 M with the picture."""
+    model = empty(lambda: catalog.create("vgg16"))  # type: ignore[arg-type, return-value]
+    rows = describe(model, (3, 224, 224))
+    sides = ((64, 224, 2), (128, 112, 2), (256, 56, 3), (512, 28, 3), (512, 14, 3))
+    convolutions = sum(channels * side**2 * times for channels, side, times in sides)
+    pooled = sum(channels * (side // 2) ** 2 for channels, side, _ in sides)
+    slide = [row for row in rows if row.kind in ("conv", "pool", "linear")]
+    counted = sum(row.activation_bytes for row in slide) // 4
+    assert counted == convolutions + pooled + 4096 + 4096 + 1000
+    assert counted + 3 * 224 * 224 == 15_237_608
+    # each convolution and the first two dense layers have a ReLU
+    assert total(rows).activation_bytes == 4 * (counted + convolutions + 2 * 4096)
+    assert training_bytes(model, (3, 224, 224)) == 72_753_152
+
+
+def test_a_network_without_values_has_the_same_rows() -> None:
+    model = catalog.create("squeezenet1_1")
+    bare = empty(lambda: catalog.create("squeezenet1_1"))  # type: ignore[arg-type, return-value]
+    assert all(each.is_meta for each in bare.state_dict().values())
+    assert describe(bare, (3, 64, 64)) == describe(model, (3, 64, 64))  # type: ignore[arg-type]
+
+
+def test_a_gate_does_not_widen_a_stage() -> None:
+    model = empty(lambda: catalog.create("efficientnet_b0"))  # type: ignore[arg-type, return-value]
+    # 3 (stride 2) + 3 x 3: by hand 3 + 2 * 2 = 7; the gate of the block pools the whole map
+    assert by_stage(describe(model, (3, 224, 224)))[0].receptive_field == 7

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,6 +11,8 @@ from saccade.cli.keys import Size, json_key, key, sides, verb
 from saccade.cli.output import Output, count
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from saccade.ops.cost import Row
 
 
@@ -30,37 +33,67 @@ def command(
     """Show a network layer by layer, or compare several stage by stage.
 
     For each layer: the output (channels x height x width), parameters, multiply-adds of one
-    picture, and the receptive field in pixels of the input. Nothing is computed or downloaded.
+    picture, and the receptive field in pixels of the input. Below: the same by stage, the memory of
+    its activations, and what its layout saves. Nothing is computed or downloaded.
     """
     described = {name: _describe(name, imgsz, channels, classes) for name in models}
-    if len(described) == 1:
-        _tell_layers(output, *next(iter(described.values())))
-    else:
+    if len(described) == 1 and not output.as_json:
+        _tell_one(output, described[models[0]])
+    elif not output.as_json:
         _tell_side_by_side(output, described)
-    values = [_value(name, shape, rows) for name, (shape, rows) in described.items()]
+    values = [_value(each) for each in described.values()]
     output.value(values[0] if len(values) == 1 else values)
+
+
+@dataclass(frozen=True)
+class Described:
+    """A network of sizes without values, its input (C, H, W) and its rows."""
+
+    name: str
+    network: nn.Module
+    input: tuple[int, int, int]
+    rows: list[Row]
 
 
 def _describe(
     name: str, imgsz: int | tuple[int, int] | None, channels: int | None, classes: int | None
-) -> tuple[tuple[int, int, int], list[Row]]:
+) -> Described:
     from torch import nn
 
     from saccade.models import catalog
     from saccade.ops import cost
 
-    network = catalog.create(name, num_classes=classes, in_channels=channels)
-    assert isinstance(network, nn.Module)
-    paper = catalog.MODELS[name].input
+    def build() -> nn.Module:
+        network = catalog.create(name, num_classes=classes, in_channels=channels)
+        assert isinstance(network, nn.Module)
+        return network
+
+    network = cost.empty(build)
+    paper = catalog.INPUT.get(name, (3, 224, 224))
     height, width = paper[1:] if imgsz is None else sides(imgsz)
     shape = (channels or paper[0], height, width)
-    return shape, cost.describe(network, shape)
+    return Described(name, network, shape, cost.describe(network, shape))
 
 
-def _tell_layers(output: Output, shape: tuple[int, int, int], rows: list[Row]) -> None:
+def _tell_one(output: Output, it: Described) -> None:
+    from saccade.models.efficientnet import scale_told
     from saccade.ops import cost
 
-    total = cost.total(rows)
+    _tell_layers(output, it)
+    output.line()
+    _tell_stages(output, it.rows)
+    output.line()
+    _tell_memory(output, it.rows, cost.training_bytes(it.network, it.input))
+    output.line()
+    _tell_savings(output, it.rows)
+    for line in scale_told(it.name):
+        output.line(line)
+
+
+def _tell_layers(output: Output, it: Described) -> None:
+    from saccade.ops import cost
+
+    total = cost.total(it.rows)
     lines = [
         (
             row.name,
@@ -70,39 +103,104 @@ def _tell_layers(output: Output, shape: tuple[int, int, int], rows: list[Row]) -
             count(row.multiply_adds),
             str(row.receptive_field),
         )
-        for row in rows
+        for row in it.rows
     ]
-    output.line(f"input {_shape(shape)}")
+    output.line(f"input {_shape(it.input)}")
     output.table(
         ("layer", "kind", "output", "parameters", "multiply-adds", "receptive field"),
-        [
-            *lines,
-            ("total", "", "", *map(count, (total.parameters, total.multiply_adds)), ""),
-        ],
+        [*lines, ("total", "", "", *map(count, (total.parameters, total.multiply_adds)), "")],
         left=2,
     )
-    output.line(f"activations {total.activation_bytes / 2**20:.2f} MiB per picture in float32")
 
 
-def _tell_side_by_side(
-    output: Output, described: dict[str, tuple[tuple[int, int, int], list[Row]]]
-) -> None:
+def _tell_stages(output: Output, rows: list[Row]) -> None:
     from saccade.ops import cost
 
-    totals = [cost.total(rows) for _, rows in described.values()]
-    stages = [cost.by_stage(rows) for _, rows in described.values()]
+    output.table(
+        ("stage", "output", "parameters", "multiply-adds", "activations, MB", "receptive field"),
+        [
+            (
+                _stage(number),
+                _shape(stage.output),
+                count(stage.parameters),
+                count(stage.multiply_adds),
+                _megabytes(stage.activation_bytes),
+                str(stage.receptive_field),
+            )
+            for number, stage in cost.by_stage(rows).items()
+        ],
+    )
+
+
+def _tell_memory(output: Output, rows: list[Row], kept: int) -> None:
+    from saccade.ops import cost
+
+    weighed = [row for row in rows if row.kind not in ("norm", "act", "join") and row.stage != -2]
+    lines = [
+        (
+            "outputs of convolution, pooling and dense layers, the textbook count",
+            sum(row.activation_bytes for row in weighed),
+        ),
+        ("every output: norms, activations and sums as well", cost.total(rows).activation_bytes),
+        ("kept for the backward pass of training, times the batch", kept),
+    ]
+    output.table(
+        ("activations of one picture in float32", "MB (10^6 bytes)"),
+        [(words, _megabytes(size)) for words, size in lines],
+    )
+
+
+def _tell_savings(output: Output, rows: list[Row]) -> None:
+    from saccade.ops.savings import savings, sharing
+
+    places = savings(rows)
+    groups = [
+        [each for each in places if each.kind == kind]
+        for kind in dict.fromkeys(each.kind for each in places)
+    ]
+    lines = []
+    for group in groups:
+        cost, instead = (sum(getattr(each, name) for each in group) for name in ("cost", "instead"))
+        lines.append(
+            (group[0].kind, str(len(group)), count(cost), count(instead), f"{instead / cost:.1f} x")
+        )
+    if lines:
+        output.table(("saving", "places", "multiply-adds", "instead of", "less"), lines)
+    for group in groups:
+        most = max(group, key=lambda each: each.instead - each.cost)
+        output.line(
+            f"{most.kind}, such as {', '.join(most.layers)}: {most.told}; "
+            f"{count(most.cost)} instead of {count(most.instead)}"
+        )
+    shared = sharing(rows)
+    if shared is not None:
+        output.line(
+            f"shared weights: {shared.layer} has {count(shared.parameters)} parameters, a dense "
+            f"layer of the same input and output {shared.dense:.1e}; all convolutions "
+            f"{count(shared.all_parameters)} instead of {shared.all_dense:.1e}"
+        )
+
+
+def _tell_side_by_side(output: Output, described: dict[str, Described]) -> None:
+    from saccade.ops import cost
+
+    each_one = list(described.values())
+    totals = [cost.total(it.rows) for it in each_one]
+    stages = [cost.by_stage(it.rows) for it in each_one]
+    kept = [cost.training_bytes(it.network, it.input) for it in each_one]
     lines: list[tuple[str, ...]] = [
-        ("input", *(_shape(shape) for shape, _ in described.values())),
-        ("layers with weights", *(count(_weighted(rows)) for _, rows in described.values())),
+        ("input", *(_shape(it.input) for it in each_one)),
+        ("layers with weights", *(count(_weighted(it.rows)) for it in each_one)),
         ("parameters", *(count(total.parameters) for total in totals)),
         ("multiply-adds", *(count(total.multiply_adds) for total in totals)),
         ("receptive field", *(str(total.receptive_field) for total in totals)),
-        ("activations, MiB", *(f"{total.activation_bytes / 2**20:.2f}" for total in totals)),
+        ("activations, MB", *(_megabytes(total.activation_bytes) for total in totals)),
+        ("kept by training, MB", *map(_megabytes, kept)),
     ]
-    for number in dict.fromkeys(stage for each in stages for stage in each):
-        name = {-1: "head", -2: "auxiliary heads"}.get(number, f"stage {number}")
+    numbers = {number for each in stages for number in each}
+    for number in sorted(numbers, key=lambda number: (number < 0, abs(number))):
         own = [each.get(number) for each in stages]
-        lines.append((f"{name}: output", *(_shape(s.output) if s else "-" for s in own)))
+        lines.append((f"{_stage(number)}: output", *(_shape(s.output) if s else "-" for s in own)))
         lines.append(("  parameters", *(count(s.parameters) if s else "-" for s in own)))
         lines.append(("  multiply-adds", *(count(s.multiply_adds) if s else "-" for s in own)))
     output.table(("", *described), lines)
@@ -112,13 +210,13 @@ def _weighted(rows: list[Row]) -> int:
     return sum(row.kind in ("conv", "conv_transpose", "linear") for row in rows)
 
 
-def _value(name: str, shape: tuple[int, int, int], rows: list[Row]) -> dict[str, Any]:
+def _value(it: Described) -> dict[str, Any]:
     from saccade.ops import cost
 
-    total = cost.total(rows)
+    total = cost.total(it.rows)
     return {
-        "name": name,
-        "input": list(shape),
+        "name": it.name,
+        "input": list(it.input),
         "parameters": total.parameters,
         "multiply_adds": total.multiply_adds,
         "layers": [
@@ -129,9 +227,17 @@ def _value(name: str, shape: tuple[int, int, int], rows: list[Row]) -> dict[str,
                 "multiply_adds": row.multiply_adds,
                 "receptive_field": row.receptive_field,
             }
-            for row in rows
+            for row in it.rows
         ],
     }
+
+
+def _stage(number: int) -> str:
+    return {-1: "head", -2: "auxiliary heads"}.get(number, f"stage {number}")
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.2f}"
 
 
 def _shape(shape: tuple[int, ...]) -> str:

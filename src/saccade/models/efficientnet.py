@@ -69,6 +69,20 @@ def compound_scale(
     return Scale(beta**phi, alpha**phi, round(224 * gamma**phi))
 
 
+def scale_told(name: str) -> list[str]:
+    """How the published scale of a variant differs from the formula of the same phi; [] for B0."""
+    if name not in VARIANTS or name == "efficientnet_b0":
+        return []
+    phi = int(name[-1])
+    return [
+        f"{words}: width {scale.width:.2f}, depth {scale.depth:.2f}, {scale.resolution} pixels"
+        for words, scale in (
+            ("published scale", VARIANTS[name][0]),
+            (f"compound_scale({phi})", compound_scale(phi)),
+        )
+    ]
+
+
 class SqueezeExcite(nn.Module):
     """Weighs each channel by what the whole map shows (Hu et al. 2017)."""
 
