@@ -586,6 +586,10 @@ class Evidence:
     health       rows of health.csv;  images: rows of data.parquet;  predictions: part -> its rows
     dynamics     rows of dynamics.parquet
     recipe       the complete recipe;  card: the model card;  data: the manifest
+    run          the run folder, as the user named it;  log: lines of log.txt
+    tensors      names of the network's tensors
+    thumbnails   part -> {"index": (n,), "pixels": (n, S, S, 3) uint8}
+    scale        what the error of knowing nothing but the targets would be; 1 where errors are 0..1
     """
 
     task: str
@@ -597,8 +601,34 @@ class Evidence:
     predictions: Mapping[str, Any]
     dynamics: Any
     recipe: Mapping[str, Any]
-    card: ModelCard
+    card: ModelCard | None
     data: Mapping[str, Any]
+    run: str = ""
+    log: tuple[str, ...] = ()
+    tensors: tuple[str, ...] = ()
+    thumbnails: Mapping[str, Any] = field(default_factory=dict)
+    scale: float = 1.0
+
+
+Limit = Literal[
+    "avoidable-bias", "variance", "data-mismatch", "dev-overfitting", "nothing", "cannot-tell"
+]
+"""What holds a result back: one of the four gaps, or none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What limits the result now. Always there, even where there is no finding.
+
+    gap      the gap that decides, or the largest one; None where nothing could be measured
+    lines    what limits the result, how sure that is, what to type next: one sentence each
+    command  what the last line says
+    """
+
+    limit: Limit
+    gap: Measure | None
+    lines: tuple[str, str, str]
+    command: str
 
 
 @dataclass(frozen=True, kw_only=True)

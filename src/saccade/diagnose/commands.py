@@ -1,0 +1,110 @@
+"""What to type: commands that turn one knob of a run and leave the rest of its recipe as it was."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from saccade.types import Evidence
+
+
+def data_of(evidence: Evidence) -> str:
+    """The run's data as the user named them, ready for a shell."""
+    return shlex.quote(str(evidence.recipe.get("run", {}).get("data", "DATA")))
+
+
+def retrain(evidence: Evidence, *changes: str, data: str | None = None) -> str:
+    """Train again with the run's own recipe and `changes`, such as "--lr0 0.01"."""
+    recipe = shlex.quote((Path(evidence.run) / "args.yaml").as_posix())
+    return " ".join(
+        ["saccade train", data or data_of(evidence), "--recipe", recipe, *changes]
+    ).strip()
+
+
+def setting(path: str, value: Any) -> str:
+    """--set for a key of the recipe; None takes the choice back to saccade."""
+    return f"--set {shlex.quote(f'{path}={_text(value)}')}"
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def of_recipe(evidence: Evidence, path: str, otherwise: Any = None) -> Any:
+    """A value of the complete recipe by its full path, "optimizer.lr0"."""
+    section, _, key = path.rpartition(".")
+    part = evidence.recipe.get(section, {}) if section else evidence.recipe
+    value = part.get(key) if isinstance(part, dict) else None
+    return otherwise if value is None else value
+
+
+# what switches augmentation back to the choice that fits the data
+DEFAULT_AUGMENT = tuple(
+    f"augment.{name}"
+    for name in ("mirror", "flip", "shift", "scale", "ratio", "rotate", "shear", "warp")
+)
+
+
+def longer(evidence: Evidence, times: float = 3.0) -> str:
+    epochs = int(of_recipe(evidence, "train.epochs", 10))
+    return retrain(evidence, f"--epochs {max(epochs + 1, round(epochs * times))}")
+
+
+def larger_dev(evidence: Evidence) -> str:
+    """More examples in dev; one that the user's files name has to be enlarged there."""
+    parts = evidence.data.get("parts", {})
+    total = max(1, sum(parts.values()))
+    share = min(0.4, max(0.2, 2 * parts.get("dev", 0) / total))
+    return retrain(evidence, setting("data.dev", round(share, 2)))
+
+
+def augmented(evidence: Evidence) -> bool:
+    """Whether training pictures are changed at random at all."""
+    values = evidence.recipe.get("augment", {})
+    still: dict[str, Any] = {"scale": [1.0, 1.0], "ratio": [1.0, 1.0]}
+    chosen = {key: value for key, value in values.items() if key not in ("padding", "alternate")}
+    return any(
+        list(value) != still[key] if key in still else value > 0
+        for key, value in chosen.items()
+        if value is not None
+    )
+
+
+def regularised(evidence: Evidence) -> list[str]:
+    """The regularisation to turn up next: what is off first, then more of what is on."""
+    changes: list[str] = []
+    if float(of_recipe(evidence, "data.fraction", 1.0)) < 1:
+        return ["--fraction 1"]
+    if not augmented(evidence):
+        changes += [setting(path, None) for path in DEFAULT_AUGMENT]
+    decay = float(of_recipe(evidence, "optimizer.weight_decay", 0.0))
+    if decay < 1e-4:
+        usual = 0.05 if of_recipe(evidence, "optimizer.name") == "adamw" else 5e-4
+        changes.append(f"--weight-decay {usual}")
+    if changes:
+        return changes
+    erase = float(of_recipe(evidence, "augment.erase", 0.0))
+    shift = float(of_recipe(evidence, "augment.shift", 0.0))
+    if erase == 0:
+        return [setting("augment.erase", 0.25), setting("augment.shift", max(0.1, shift))]
+    return [f"--weight-decay {3 * decay:.3g}"]
+
+
+def test(evidence: Evidence) -> str:
+    """Measure once on what nothing was chosen on; where there is no such part, use the network."""
+    run = shlex.quote(Path(evidence.run).as_posix())
+    if evidence.data.get("parts", {}).get("test") and "test" not in evidence.errors:
+        return f"saccade val {run} --split test"
+    return f"saccade report {run}"
+
+
+def resume(evidence: Evidence) -> str:
+    """Go on with a run that was stopped."""
+    run = Path(evidence.run).absolute()
+    place = [f"--project {shlex.quote(run.parent.parent.as_posix())}", f"--name {run.name}"]
+    return " ".join(["saccade train", data_of(evidence), *place, "--resume"])

@@ -1,0 +1,1 @@
+"""Faults of a run: one small function each, in one literal list."""

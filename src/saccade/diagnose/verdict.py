@@ -1,0 +1,137 @@
+"""The verdict: which gap limits the result, how sure that is, and what to type next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from saccade.diagnose import commands
+from saccade.diagnose.gaps import WORDS, measure_gaps
+from saccade.types import Evidence, Finding, Limit, Measure, Verdict
+
+SMALL = 0.01
+"""A gap of less than a point limits nothing, unless it is most of the error."""
+
+WIDE = 0.03
+"""An interval that reaches beyond this hides a gap that would matter."""
+
+
+def judge(evidence: Evidence, findings: Sequence[Finding] = ()) -> Verdict:
+    """The verdict of a run. Where there are findings, the first one says what to type."""
+    gaps = measure_gaps(evidence)
+    if "dev" not in evidence.errors or "train" not in evidence.errors:
+        return _unfinished(evidence, findings)
+    limit = decide(evidence, gaps)
+    gap = gaps[limit] if limit in gaps else max(gaps.values(), key=lambda gap: gap.high)
+    command = findings[0].command if findings else _command(evidence, limit)
+    first = _limits(evidence, gaps, limit, findings)
+    lines = (first, _sureness(evidence, gaps, limit), f"Next: {command}")
+    return Verdict(limit=limit, gap=gap, lines=lines, command=command)
+
+
+def decide(evidence: Evidence, gaps: Mapping[Limit, Measure]) -> Limit:
+    """The largest gap beyond noise; "nothing" where all are small, else "cannot-tell"."""
+    scale = evidence.scale
+    small = min(SMALL * scale, evidence.errors["dev"].value / 2)
+    beyond = {
+        name: gap for name, gap in gaps.items() if gap.low > 0 and gap.value > max(small, 1e-9)
+    }
+    hidden = {
+        name: gap
+        for name, gap in gaps.items()
+        if name not in beyond and gap.high > WIDE * scale and gap.value >= 0
+    }
+    doubtful = max((gap.value for gap in hidden.values()), default=0.0)
+    largest = sorted(beyond, key=lambda name: -beyond[name].value)[:1]
+    if largest and beyond[largest[0]].value * 2 >= doubtful:
+        return largest[0]
+    return "cannot-tell" if hidden else "nothing"
+
+
+def _limits(
+    evidence: Evidence,
+    gaps: Mapping[Limit, Measure],
+    limit: Limit,
+    findings: Sequence[Finding],
+) -> str:
+    dev = shown(evidence, evidence.errors["dev"].value)
+    fault = f" First fault: {findings[0].message}" if findings else ""
+    if limit == "nothing":
+        return f"Nothing limits the result beyond noise: dev error {dev}.{fault}"
+    if limit == "cannot-tell":
+        widest = _widest(gaps)
+        part, count = _smallest_part(evidence)
+        half = (gaps[widest].high - gaps[widest].low) / 2
+        return (
+            f"Cannot tell what limits the result: {part} has {count} "
+            f"{_units(evidence)}, the interval is +-{shown(evidence, half)}.{fault}"
+        )
+    unknown = " at most" if limit == "avoidable-bias" and evidence.human is None else ""
+    value = shown(evidence, gaps[limit].value)
+    return f"{WORDS[limit].capitalize()} limits the result: {value}{unknown} of {dev}.{fault}"
+
+
+def _sureness(evidence: Evidence, gaps: Mapping[Limit, Measure], limit: Limit) -> str:
+    told = "; ".join(
+        f"{WORDS[name]} {shown(evidence, gap.value)} "
+        f"({shown(evidence, gap.low)} to {shown(evidence, gap.high)})"
+        for name, gap in sorted(gaps.items(), key=lambda item: -item[1].value)
+    )
+    if evidence.human is None:
+        told += "; human-level error unknown (--human-error)"
+    second = max((gap.high for name, gap in gaps.items() if name != limit), default=0.0)
+    if limit in gaps and gaps[limit].low > second:
+        return f"Sure: {told}."
+    if limit in gaps:
+        return f"Beyond noise, though the gaps overlap: {told}."
+    return f"95 % intervals: {told}."
+
+
+def _command(evidence: Evidence, limit: Limit) -> str:
+    if limit == "avoidable-bias":
+        return commands.longer(evidence)
+    if limit == "variance":
+        return commands.retrain(evidence, *commands.regularised(evidence))
+    if limit == "data-mismatch":
+        return f"saccade check {commands.data_of(evidence)}"
+    if limit in ("dev-overfitting", "cannot-tell"):
+        return commands.larger_dev(evidence)
+    return commands.test(evidence)
+
+
+def _unfinished(evidence: Evidence, findings: Sequence[Finding]) -> Verdict:
+    command = findings[0].command if findings else commands.resume(evidence)
+    done = len(evidence.curves.get("epoch", ()))
+    planned = commands.of_recipe(evidence, "train.epochs", "?")
+    fault = f" First fault: {findings[0].message}" if findings else ""
+    return Verdict(
+        limit="cannot-tell",
+        gap=None,
+        lines=(
+            f"Cannot tell what limits the result: the training is not finished.{fault}",
+            f"{done} of {planned} epochs are done, and the network has not been scored.",
+            f"Next: {command}",
+        ),
+        command=command,
+    )
+
+
+def shown(evidence: Evidence, value: float) -> str:
+    """An error for people: percent where errors are shares, else a plain number."""
+    if evidence.task == "regression":
+        return f"{value:.4g}"
+    return f"{100 * value:.1f} %"
+
+
+def _widest(gaps: Mapping[Limit, Measure]) -> Limit:
+    return max(gaps, key=lambda name: gaps[name].high - gaps[name].low)
+
+
+def _smallest_part(evidence: Evidence) -> tuple[str, int]:
+    measured = {part: error.n for part, error in evidence.errors.items() if part != "train"}
+    part = min(measured, key=lambda name: measured[name])
+    return part, measured[part]
+
+
+def _units(evidence: Evidence) -> str:
+    grouped = any(entry.get("group") is not None for entry in evidence.data.get("examples", ()))
+    return "groups" if grouped else "images"
