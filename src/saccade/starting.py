@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import nn
 
 from saccade import pretrained
 from saccade.defaults import Brought
+from saccade.fitting import fill
 from saccade.models import catalog, weights
 from saccade.prepare import Prepared
 from saccade.pretrained import Start
@@ -98,8 +100,23 @@ def place(
     """Fill `model` from `start`; what to tell. body: parameters from before the task's head."""
     head = {name for name, each in model.named_parameters() if each not in body}
     keep = pretrained.same_classes(start.card, fields)
-    told = pretrained.fill(model, start, head=head, path=path, keep_head=keep)
+    told = fill(
+        model, start.tensors, skipped=set() if keep else head, network=start.network, path=path
+    )
+    if not keep:
+        _begin_small(model, head)
     return [*start.told, *told, *(["the run's head is kept: same classes"] if keep else [])]
+
+
+def _begin_small(model: nn.Module, head: set[str]) -> None:
+    """A new head on learnt features begins near zero, as fresh features would be small.
+
+    Large first answers would send large gradients into weights that are good already.
+    """
+    weights_of_head = [name for name in head if model.get_parameter(name).ndim >= 2]
+    if len(weights_of_head) == 1:
+        with torch.no_grad():
+            model.get_parameter(weights_of_head[0]).normal_(0, 0.01)
 
 
 def plan(recipe: Recipe, model: nn.Module, backbone: Backbone, body: set[nn.Parameter]) -> Plan:

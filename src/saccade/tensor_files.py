@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import safetensors.torch
 import torch
@@ -134,13 +134,23 @@ def _decode(path: Path, data: bytes) -> Any:
         check_archive(str(path), data)
     elif data[:1] == b"\x80":
         check_pickles(str(path), data)
-    elif data[8:9] == b"{" or path.suffix.lower() == ".safetensors":
+    elif data[8:9] == b"{":
         _check_header(path, data)
         return safetensors.torch.load(data)
     else:
-        kinds = (kind for start, kind in KNOWN_FORMATS if data.startswith(start))
-        raise _damaged(path, f"is {next(kinds, 'in no known format')}")
+        _refuse_unknown(path, data)
     return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+
+
+def _refuse_unknown(path: Path, data: bytes) -> NoReturn:
+    for start, kind in KNOWN_FORMATS:
+        if data.startswith(start):
+            raise _damaged(path, f"is {kind}")
+    if data[:1] in b"c(" and b"\n" in data[:200]:
+        raise _damaged(path, "is a program for Python's oldest pickle, no weights")
+    if path.suffix.lower() == ".safetensors":
+        _check_header(path, data)
+    raise _damaged(path, "is in no known format")
 
 
 def _check_header(path: Path, data: bytes) -> None:

@@ -109,18 +109,27 @@ def check_pickle(place: str, data: bytes) -> int:
     """Raise SaccadeError for any step that is not needed for tensors; where the steps end."""
     if len(data) > LONGEST_PICKLE:
         raise _refuse(place, f"has a table of tensors of {len(data):,} bytes")
-    recent: list[str] = []
     for step, value, position in _steps(place, data):
-        if isinstance(value, str) and step != "GLOBAL":
-            recent = [*recent[-1:], value]
         if step == "GLOBAL" and value not in NAMES:
-            raise _code(place, str(value).replace(" ", "."))
+            raise _not_of_tensors(place, str(value).replace(" ", "."))
+        if step == "PROTO" and value != 2:
+            raise _not_of_tensors(place, _called(place, data) or f"pickle protocol {value}")
         if step not in STEPS:
-            named = step in ("STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX")
-            raise _code(place, ".".join(recent) if named and recent else f"a step {step}")
+            raise _not_of_tensors(place, _called(place, data) or f"a step {step}")
         if step == "STOP":
             return position + 1
     raise _refuse(place, "breaks off within its table of tensors")
+
+
+def _called(place: str, data: bytes) -> str:
+    """The first thing outside tensors that the newer steps name, as far as it can be told."""
+    recent: list[str] = []
+    for step, value, _ in _steps(place, data):
+        if step == "STACK_GLOBAL" and len(recent) == 2 and " ".join(recent) not in NAMES:
+            return ".".join(recent)
+        if isinstance(value, str) and step != "GLOBAL":
+            recent = [*recent[-1:], value]
+    return ""
 
 
 def _steps(place: str, data: bytes) -> Iterator[tuple[str, object, int]]:
@@ -131,7 +140,9 @@ def _steps(place: str, data: bytes) -> Iterator[tuple[str, object, int]]:
         raise _refuse(place, f"has a table of tensors that is damaged ({error})") from error
 
 
-def _code(place: str, what: str) -> SaccadeError:
+def _not_of_tensors(place: str, what: str) -> SaccadeError:
+    if what.startswith(("torch._utils._rebuild", "pickle protocol")) or what.endswith("Storage"):
+        return _refuse(place, f"holds {what[:100]}; plain dense tensors are accepted")
     return SaccadeError(
         f"{place}: refused, because opening it with PyTorch could run code: it holds {what[:100]}, "
         f"which is no part of a tensor. {REMEDY}",
