@@ -5,7 +5,16 @@ import torch
 from torch import nn
 
 from saccade.errors import SaccadeError
-from saccade.layers import ACTS, NORMS, StochasticDepth, divisible, make_act, make_norm
+from saccade.layers import (
+    ACTS,
+    NORMS,
+    LocallyConnected2d,
+    StochasticDepth,
+    divisible,
+    make_act,
+    make_norm,
+)
+from saccade.ops import cost
 
 
 @pytest.mark.parametrize("name", ACTS)
@@ -69,3 +78,33 @@ def test_divisible_is_mobilenets_rounding() -> None:
 
 def test_flat_module_types() -> None:
     assert isinstance(make_norm("none", 3), nn.Identity)
+
+
+@pytest.mark.parametrize(("stride", "padding"), [(1, 0), (1, 2), (2, 1)])
+def test_a_locally_connected_layer_with_one_kernel_everywhere_is_the_convolution(
+    stride: int, padding: int
+) -> None:
+    conv = nn.Conv2d(3, 5, 4, stride=stride, padding=padding)
+    layer = LocallyConnected2d(3, 5, 4, size=(11, 9), stride=stride, padding=padding)
+    layer.share(conv)
+    images = torch.randn(2, 3, 11, 9)
+    torch.testing.assert_close(layer(images), conv(images), rtol=1e-5, atol=1e-5)
+    height, width = conv(images).shape[2:]
+    places = height * width
+    conv_parameters = sum(each.numel() for each in conv.parameters())
+    assert sum(each.numel() for each in layer.parameters()) == places * conv_parameters
+    # as many multiply-adds as the convolution, and the same view
+    told, of_conv = cost.describe(layer, (3, 11, 9)), cost.describe(conv, (3, 11, 9))
+    assert cost.total(told).multiply_adds == cost.total(of_conv).multiply_adds
+    assert told[0].receptive_field == of_conv[0].receptive_field == 4
+
+
+def test_a_locally_connected_layer_shares_nothing() -> None:
+    layer = LocallyConnected2d(1, 1, 3, size=(6, 6))
+    (out := layer(torch.ones(1, 1, 6, 6)))[0, 0, 1, 2].backward()
+    assert out.shape == (1, 1, 4, 4)
+    assert layer.weight.grad is not None
+    touched = layer.weight.grad.abs().sum((0, 1)).nonzero().tolist()
+    assert touched == [[1, 2]]
+    with pytest.raises(SaccadeError, match="has weights for pictures of"):
+        layer(torch.ones(1, 1, 7, 6))

@@ -156,6 +156,55 @@ class BasicConv(nn.Module):
         return self.act(self.bn(self.conv(x)))
 
 
+class LocallyConnected2d(nn.Module):
+    """A convolution whose kernel is another one at every place: local, but nothing is shared.
+
+    weight (channels, in_channels * kernel^2, H', W'), bias (channels, H', W'); kernel values in the
+    order of nn.Conv2d. The input (N, in_channels, H, W) has the size it was made for.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        kernel: int,
+        *,
+        size: tuple[int, int],
+        stride: int = 1,
+        padding: int = 0,
+        bias: bool = True,
+    ) -> None:
+        """`size` is the input's (H, W)."""
+        super().__init__()
+        self.in_size, self.kernel, self.stride, self.padding = size, kernel, stride, padding
+        height, width = ((side + 2 * padding - kernel) // stride + 1 for side in size)
+        fan_in = in_channels * kernel * kernel
+        self.weight = nn.Parameter(torch.empty(channels, fan_in, height, width))
+        self.bias = nn.Parameter(torch.zeros(channels, height, width)) if bias else None
+        nn.init.normal_(self.weight, std=math.sqrt(2 / fan_in))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if tuple(x.shape[2:]) != self.in_size:
+            raise SaccadeError(
+                f"a locally connected layer has weights for pictures of {self.in_size} pixels "
+                f"(height, width), these have {tuple(x.shape[2:])}",
+                name="wrong-size",
+            )
+        patches = F.unfold(x, self.kernel, stride=self.stride, padding=self.padding)
+        patches = patches.view(
+            *patches.shape[:2], *self.weight.shape[2:]
+        )  # (N, C * kernel^2, H', W')
+        y = torch.einsum("nkhw,ckhw->nchw", patches, self.weight)
+        return y if self.bias is None else y + self.bias
+
+    def share(self, conv: nn.Conv2d) -> None:
+        """Take over one convolution's kernel at every place: the layer is then that convolution."""
+        with torch.no_grad():
+            self.weight.copy_(conv.weight.flatten(1)[:, :, None, None].expand_as(self.weight))
+            if self.bias is not None and conv.bias is not None:
+                self.bias.copy_(conv.bias[:, None, None].expand_as(self.bias))
+
+
 def norm_and_act(norm: str, channels: int, act: str) -> nn.Sequential:
     """What follows a convolution: norm and activation, local response norm after the activation.
 
