@@ -15,6 +15,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -24,11 +25,27 @@ from saccade import api
 from saccade.training.checkpoint import load_checkpoint
 
 KEYS = {"model": "convnet", "epochs": 3, "batch": 128, "dropout": 0.3, "seed": 5, "device": "cpu"}
+EVERYTHING = {
+    "train.epochs": 2,
+    "optimizer": "muon",
+    "optimizer.ema": 0.9,
+    "optimizer.schedule": "plateau",
+    "optimizer.plateau_patience": 0,
+    "optimizer.l1": 1e-4,
+    "train.accumulate": 3,
+    "augment.mixup": 0.4,
+    "augment.cutmix": 1.0,
+    "data.sampling": "replacement",
+    "model.dropout_behind": {"fc3": 0.2},
+}
+"""All that a training can remember besides, at once."""
 
 
-def _train(project: Path, **keys: object) -> None:
+def _train(project: Path, settings: dict[str, object]) -> None:
     torch.set_num_threads(1)
-    saccade.train("sample:digits", project=project, name="run", resume=True, **{**KEYS, **keys})
+    saccade.train(
+        "sample:digits", project=project, name="run", resume=True, settings=settings, **KEYS
+    )
 
 
 def _fork(action: Callable[[], None]) -> int:
@@ -56,7 +73,8 @@ def fingerprint(project: Path) -> dict[str, str]:
         for group, tensors in state.tensors.items()
         for name, value in tensors.items()
     }
-    for name in ("weights/best.safetensors", "results.csv", "predictions/dev.parquet", "args.yaml"):
+    files = "weights/best.safetensors results.csv health.csv predictions/dev.parquet args.yaml"
+    for name in files.split(" "):
         prints[name] = hashlib.sha256((run / name).read_bytes()).hexdigest()
     return prints
 
@@ -93,36 +111,40 @@ def _killed(child: int, after: float | None) -> bool:
     return os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
 
-def run_to_the_end(project: Path, **keys: object) -> None:
-    child = _fork(lambda: _train(project, **keys))
+def run_to_the_end(project: Path, settings: dict[str, object]) -> None:
+    child = _fork(lambda: _train(project, settings))
     assert os.waitpid(child, 0)[1] == 0, "the training failed"
 
 
-def kill_and_compare(kills: int, folder: Path, seed: int = 0) -> dict[str, int]:
+def kill_and_compare(
+    kills: int, folder: Path, seed: int = 0, settings: dict[str, object] | None = None
+) -> dict[str, int]:
     """Kill `kills` times, half at random moments and half inside writes, over as many runs as it
     takes; every run is then finished and must equal the unbroken one. Counts what happened."""
     rng = random.Random(seed)
     started = time.monotonic()
-    run_to_the_end(folder / "unbroken")
+    settings = settings or {}
+    run_to_the_end(folder / "unbroken", settings)
     seconds = time.monotonic() - started
     expected = fingerprint(folder / "unbroken")
     counts = {"runs": 0, "random": 0, "inside a write": 0}
     while counts["random"] + counts["inside a write"] < kills:
         project = folder / f"killed{counts['runs']}"
+        train = partial(_train, project, settings)
         for turn in range(4):
             if turn % 2:
-                child = _fork(lambda: _train(project))
+                child = _fork(train)
                 how, killed = "random", _killed(child, rng.uniform(0, seconds))
             else:
                 number = rng.randint(1, 40)
 
-                def act(number: int = number) -> None:
+                def act(number: int = number, train: Callable[[], None] = train) -> None:
                     _kill_at_write(number)
-                    _train(project)
+                    train()
 
                 how, killed = "inside a write", _killed(_fork(act), None)
             counts[how] += killed
-        run_to_the_end(project)
+        run_to_the_end(project, settings)
         found = fingerprint(project)
         differing = sorted(k for k in expected | found if expected.get(k) != found.get(k))
         assert not differing, f"{project} differs from the unbroken run in {differing}"
@@ -133,4 +155,6 @@ def kill_and_compare(kills: int, folder: Path, seed: int = 0) -> dict[str, int]:
 if __name__ == "__main__":
     assert api
     with tempfile.TemporaryDirectory() as place:
-        print(kill_and_compare(int(sys.argv[1]), Path(place)))
+        kills = int(sys.argv[1])
+        print(kill_and_compare(kills, Path(place) / "plain"))
+        print(kill_and_compare(kills, Path(place) / "everything", settings=dict(EVERYTHING)))

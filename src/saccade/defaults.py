@@ -20,6 +20,12 @@ FEW = 100
 WORK = 300_000_000
 """Multiply-adds of one batch's forward pass that are worth a thread."""
 
+FIXED_RATES = {"adam": 1e-3, "adamw": 1e-3, "rmsprop": 3e-4, "adagrad": 1e-2, "muon": 0.1}
+"""Of optimisers whose steps do not grow with the gradient."""
+
+LONG = {"momentum": 10.0, "descent": 5.0, "delta_bar_delta": 3.0}
+"""Rates relative to those of SGD with momentum 0.9, whose steps add up to ten gradients."""
+
 SMALL = 64
 """Pictures up to this side count as small: their own network, stem and size."""
 
@@ -154,12 +160,10 @@ def _epochs(examples: int, small: bool) -> int:
 
 def _rate(optimizer: str, model: str, batch: int) -> float:
     """Rates grow with the batch (Goyal et al. 2017, arXiv 1706.02677, linear scaling)."""
-    if optimizer in ("adam", "adamw"):
-        return 1e-3
-    if optimizer == "rmsprop":
-        return 3e-4
+    if optimizer in FIXED_RATES:
+        return FIXED_RATES[optimizer]
     scale = 0.3 if model.startswith("airbench") else 0.1
-    return round(scale * batch / 256, 6)
+    return round(scale * LONG.get(optimizer, 1.0) * batch / 256, 6)
 
 
 def _tuned_epochs(examples: int) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from saccade.errors import SaccadeError
@@ -35,7 +36,13 @@ def make_optimizer(
             f"optimizer.name: {name!r} is not known; choose from {', '.join(OPTIMISERS)}.",
             name="unknown-optimizer",
         )
-    return OPTIMISERS[name](parameter_groups(model, weight_decay, scale), lr, momentum, beta2)
+    groups = parameter_groups(model, weight_decay, scale)
+    optimizer = OPTIMISERS[name](groups, lr, momentum, beta2)
+    for group in optimizer.param_groups:
+        if "normalise" in group:
+            # of Muon: the norm of filters is free only where batch statistics divide it out
+            group["normalise"] = any(isinstance(m, _BatchNorm) for m in model.modules())
+    return optimizer
 
 
 def parameter_groups(

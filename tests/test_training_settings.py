@@ -1,0 +1,121 @@
+"""Whole trainings with the settings of optimisers, regularisation and health, and what they leave."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import saccade
+from saccade.errors import SaccadeError
+from saccade.recipe import make_recipe
+from saccade.training.checkpoint import load_checkpoint
+from saccade.training.health import COLUMNS
+from saccade.training.rules.table import OPTIMISERS
+
+FAST = {"model": "convnet", "epochs": 1, "batch": 128, "device": "cpu", "fraction": 0.4}
+
+
+def train(project: Path, settings: dict[str, Any], **keys: Any) -> saccade.Trained:
+    return saccade.train("sample:digits", project=project, settings=settings, **{**FAST, **keys})
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> saccade.Trained:
+    return train(tmp_path_factory.mktemp("runs"), {}, epochs=2)
+
+
+def test_health_tells_every_layer_after_every_epoch(plain: saccade.Trained) -> None:
+    lines = plain.folder.read_health()
+    layers = ["conv1", "conv2", "fc3", "fc4", "softmax"]
+    assert [(line["epoch"], line["layer"]) for line in lines] == [
+        (epoch, layer) for epoch in (1, 2) for layer in layers
+    ]
+    for line in lines:
+        known = set(COLUMNS) - {"saturated"} - ({"dead"} if line["layer"] == "softmax" else set())
+        assert set(line) == known | {"epoch", "layer"}
+        assert 1e-4 < line["update_ratio"] < 0.1
+        assert line["twins"] == 0
+
+
+def test_watching_changes_nothing(plain: saccade.Trained, tmp_path: Path) -> None:
+    blind = train(tmp_path, {"train.health": False}, epochs=2)
+    assert not blind.folder.health.is_file()
+    for name in ("weights/best.safetensors", "results.csv"):
+        assert (blind.folder.root / name).read_bytes() == (
+            plain.folder.root / name
+        ).read_bytes(), name
+
+
+def test_zero_initialisation_shows_as_twins(tmp_path: Path) -> None:
+    run = train(tmp_path, {"model.init": "zeros"})
+    assert all(line["twins"] == 1 for line in run.folder.read_health() if line["layer"] != "softmax")
+
+
+@pytest.mark.parametrize("name", ["muon", "delta_bar_delta"])
+def test_an_optimiser_by_name_with_its_own_rate(tmp_path: Path, name: str) -> None:
+    run = train(tmp_path, {}, optimizer=name)
+    assert run.folder.read_args()["optimizer"]["name"] == name
+    assert math.isfinite(run.folder.read_results()[-1]["train/loss"])
+
+
+def test_every_optimiser_has_a_default_rate() -> None:
+    from saccade.defaults import _rate
+
+    assert all(0 < _rate(name, "resnet18", 64) <= 1 for name in OPTIMISERS)
+
+
+def test_the_kept_network_is_the_average(tmp_path: Path) -> None:
+    run = train(tmp_path, {"optimizer.ema": 0.8})
+    state = load_checkpoint(run.folder.last)
+    assert state is not None
+    kept, _ = run.folder.read_best()
+    assert all(torch.equal(kept[name], value) for name, value in state.tensors["average"].items())
+    assert not torch.equal(kept["conv1.weight"], state.tensors["model"]["conv1.weight"])
+
+
+def test_l1_leaves_exact_zeros_in_the_kept_network(tmp_path: Path) -> None:
+    run = train(tmp_path, {"optimizer.l1": 0.1}, epochs=3)
+    weights = [value for name, value in run.folder.read_best()[0].items() if value.ndim >= 2]
+    zeros = sum(int((value == 0).sum()) for value in weights)
+    assert zeros / sum(value.numel() for value in weights) > 0.2
+
+
+def test_rate_by_a_sweep_is_written_down(tmp_path: Path) -> None:
+    run = train(tmp_path, {}, lr0="auto")
+    rate = run.folder.read_args()["optimizer"]["lr0"]
+    assert 1e-3 < rate < 1
+    assert f"learning rate {rate:g}" in run.folder.log.read_text()
+
+
+def test_little_memory_cuts_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("saccade.settle.free_memory", lambda device: 4_000_000)
+    run = train(tmp_path, {})
+    pieces = run.folder.read_args()["train"]["accumulate"]
+    assert 1 < pieces < 64
+    assert f"in {pieces} pieces" in run.folder.log.read_text()
+
+
+def test_mixing_and_replacement_learn(tmp_path: Path) -> None:
+    settings = {"augment.mixup": 0.2, "augment.cutmix": 1.0, "data.sampling": "replacement"}
+    run = train(tmp_path, {**settings, "optimizer.schedule": "plateau"}, epochs=3, fraction=1.0)
+    assert run.folder.read_results()[-1]["metrics/accuracy"] > 0.5
+
+
+def test_mixing_is_refused_where_a_task_cannot_learn_from_it() -> None:
+    from saccade.settle import check_mixing
+
+    check_mixing(make_recipe({"task": "multilabel", "augment.mixup": 0.2}))
+    with pytest.raises(SaccadeError, match="augment.mixup"):
+        check_mixing(make_recipe({"task": "detection", "augment.mixup": 0.2}))
+
+
+@pytest.mark.parametrize("batch", [1, 10_000])
+def test_single_sample_and_whole_batch_descent(tmp_path: Path, batch: int) -> None:
+    settings = {"optimizer.name": "descent", "data.fraction": 0.1}
+    run = train(tmp_path, settings, batch=batch)
+    steps = load_checkpoint(run.folder.last)
+    assert steps is not None and math.isfinite(run.folder.read_results()[0]["train/loss"])
