@@ -1,4 +1,4 @@
-"""Whole trainings with the settings of optimisers, regularisation and health, and what they leave."""
+"""Whole trainings with settings of optimisers, regularisation and health, and what they leave."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ def test_watching_changes_nothing(plain: saccade.Trained, tmp_path: Path) -> Non
 
 def test_zero_initialisation_shows_as_twins(tmp_path: Path) -> None:
     run = train(tmp_path, {"model.init": "zeros"})
-    assert all(line["twins"] == 1 for line in run.folder.read_health() if line["layer"] != "softmax")
+    lines = [line for line in run.folder.read_health() if line["layer"] != "softmax"]
+    assert all(line["twins"] == 1 for line in lines)
 
 
 @pytest.mark.parametrize("name", ["muon", "delta_bar_delta"])
@@ -109,7 +110,7 @@ def test_mixing_is_refused_where_a_task_cannot_learn_from_it() -> None:
     from saccade.settle import check_mixing
 
     check_mixing(make_recipe({"task": "multilabel", "augment.mixup": 0.2}))
-    with pytest.raises(SaccadeError, match="augment.mixup"):
+    with pytest.raises(SaccadeError, match=r"augment\.mixup"):
         check_mixing(make_recipe({"task": "detection", "augment.mixup": 0.2}))
 
 

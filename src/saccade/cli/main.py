@@ -27,6 +27,7 @@ VERBS = {
     "split": "Cut a data set into train, dev and test, and write it down.",
     "models": "List the networks.",
     "describe": "Show networks layer by layer: shapes, parameters, cost, receptive field.",
+    "probe": "Show how signals pass through an untrained network, by initialisation.",
     "benchmark": "Measure what this machine trains fastest with.",
 }
 

@@ -100,7 +100,8 @@ def load_progress(
 ) -> tuple[Progress, list[str]] | None:
     """Fill model, optimiser and average from the newest intact generation.
 
-    None where there is none. The second value tells the user what was passed over or differs from the machine that saved it.
+    None where there is none. The second value tells the user what was passed over or differs from
+    the machine that saved it.
     """
     checkpoint = load_checkpoint(folder)
     if checkpoint is None:
