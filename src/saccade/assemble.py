@@ -125,6 +125,7 @@ def assemble(
     if start is not None:
         facts = replace(facts, start=starting.brought(start, prepared, recipe))
     recipe = complete(recipe, facts)
+    hardware = replace(hardware, threads=recipe.train.threads or hardware.threads)
     torch.manual_seed(recipe.train.seed)
     task = _task(recipe, prepared, rows)
     train = make_batches(prepared, rows, recipe, hardware, train=True)

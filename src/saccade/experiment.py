@@ -23,6 +23,7 @@ from saccade.scoring import Recorder, measures_as_dict, printable, write_scores
 from saccade.tap import first_non_finite, layer_names
 from saccade.tasks import table
 from saccade.training.average import update_average
+from saccade.training.device import use_threads
 from saccade.training.estimate import clock
 from saccade.training.health import COLUMNS, probe, rows, snapshot, update_ratios
 from saccade.training.loop import NonFiniteLoss, evaluate, train_epoch
@@ -52,11 +53,12 @@ def train(
     started = time.perf_counter()
     with catch_signals() as request:
         experiment = assemble(dataset, recipe, run, reporter=reporter or Reporter(), module=module)
-        progress = _begin_or_resume(experiment)
-        while progress.epoch < experiment.epochs and not _out_of_patience(experiment, progress):
-            _train_epoch(experiment, progress, request)
-            _score_epoch(experiment, progress)
-    _finish(experiment, progress)
+        with use_threads(experiment.hardware.threads):
+            progress = _begin_or_resume(experiment)
+            while progress.epoch < experiment.epochs and not _out_of_patience(experiment, progress):
+                _train_epoch(experiment, progress, request)
+                _score_epoch(experiment, progress)
+            _finish(experiment, progress)
     experiment.say(f"Finished after {clock(time.perf_counter() - started)}.")
 
 
