@@ -55,6 +55,11 @@ class Records:
         return self.run.read_results() if self.run.results.is_file() else []
 
     @cached_property
+    def health(self) -> list[dict[str, Any]]:
+        """Lines of health.csv."""
+        return self.run.read_health() if self.run.health.is_file() else []
+
+    @cached_property
     def log(self) -> list[str]:
         """The last lines."""
         if not self.run.log.is_file():

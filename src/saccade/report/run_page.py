@@ -11,7 +11,7 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from saccade.files import write_atomic
-from saccade.report import charts, outcomes, sections
+from saccade.report import charts, health, outcomes, sections
 from saccade.report.records import Records
 from saccade.training.run import RunFolder
 
@@ -43,6 +43,7 @@ def render(records: Records) -> str:
         scores=sections.scores(records),
         curves=sections.curves(records),
         best=sections.best_epoch(records),
+        health=health.maps(records.health),
         confusions=outcomes.confusions(records),
         class_tables=outcomes.class_tables(records),
         regressions=outcomes.regressions(records),
