@@ -7,6 +7,7 @@ run.predict("new.jpg")
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,7 @@ from saccade.data.dataset import Dataset
 from saccade.data.open import open_dataset
 from saccade.errors import SaccadeError
 from saccade.experiment import train as run_experiment
+from saccade.improve.ensemble import Ensemble, combine
 from saccade.predict import Prediction, Predictor
 from saccade.predict import load as load_predictor
 from saccade.prepare import Prepared, Reporter, prepare_data
@@ -28,7 +30,7 @@ from saccade.training.run import RunFolder, latest_run, new_run, open_run
 from saccade.types import Notice
 from saccade.validate import Validation, validate
 
-__all__ = ["Check", "Reporter", "Trained", "check", "load", "open", "train"]
+__all__ = ["Check", "Reporter", "Trained", "check", "ensemble", "load", "open", "train"]
 
 MAY_CHANGE = ("epochs", "patience", "workers", "device")
 """Keys that a resumed run may be given anew; anything else belongs in a run of its own."""
@@ -136,6 +138,28 @@ def train(
     trained = Trained(run, module=module, dataset=dataset)
     trained.report()
     return trained
+
+
+def ensemble(
+    runs: Sequence[str | Path | Trained],
+    *,
+    project: str | Path = "runs",
+    name: str = "ensemble",
+    reporter: Reporter | None = None,
+) -> Ensemble:
+    """Let several runs answer as one; a run folder of its own, and what it gains over them.
+
+    Raises SaccadeError where the runs differ in task, input, data or split.
+    """
+    folders = [run.folder if isinstance(run, Trained) else open_run(run) for run in runs]
+    first = runs[0] if isinstance(runs[0], Trained) else Trained(folders[0])
+    dataset = first._own_data()
+    folder = new_run(Path(project), folders[0].read_args()["task"], name)
+    reporter = reporter or Reporter()
+    reporter.say(str(folder.root))
+    made = combine(folders, folder, dataset, reporter=reporter)
+    Trained(folder, dataset=dataset).report()
+    return made
 
 
 def load(run: str | Path, *, module: nn.Module | None = None) -> Trained:

@@ -18,6 +18,7 @@ from saccade.errors import SaccadeError
 from saccade.models import catalog
 from saccade.protocols import Task
 from saccade.tasks import table
+from saccade.tasks.committee import Committee, answers_of
 from saccade.tasks.own import as_backbone
 from saccade.training.device import Hardware, choose
 from saccade.training.run import open_run, read_weights
@@ -131,6 +132,8 @@ def build(card: ModelCard, *, module: nn.Module | None = None) -> tuple[nn.Modul
             "this run was trained with a network of your own: load(path, module=YourNetwork()).",
             name="own-network",
         )
+    if card.model == ENSEMBLE:
+        return _committee(card, task), task
     if module is None:
         return task.build(catalog.create(card.model, **card.arguments)), task
     return task.build(as_backbone(module)), task
@@ -138,6 +141,22 @@ def build(card: ModelCard, *, module: nn.Module | None = None) -> tuple[nn.Modul
 
 OWN = "own"
 """ModelCard.model of a network that is the user's own nn.Module."""
+
+
+ENSEMBLE = "ensemble"
+"""ModelCard.model of several networks that answer as one; its arguments list the members."""
+
+
+def _committee(card: ModelCard, task: Task) -> Committee:
+    members = card.arguments["members"]
+    mean = torch.tensor([member["mean"] for member in members])
+    std = torch.tensor([member["std"] for member in members])
+    return Committee(
+        [task.build(catalog.create(each["model"], **each["arguments"])) for each in members],
+        answers_of(task),
+        scales=std[0] / std,
+        offsets=(mean[0] - mean) / std,
+    )
 
 
 def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:

@@ -106,7 +106,7 @@ def prepare_data(
         splits = split(
             dataset,
             images=ingested.images,
-            seed=recipe.train.seed,
+            seed=recipe.data.seed,
             dev=recipe.data.dev,
             test=recipe.data.test,
             together=_copies(ingested),

@@ -55,7 +55,7 @@ def command(
     from saccade import api
 
     _check_place(out, data)
-    settings = {"data.dev": dev, "data.test": test, "train.seed": seed}
+    settings = {"data.dev": dev, "data.test": test, "data.seed": seed}
     with output.reporter() as reporter:
         found = api.check(data, task=task, settings=settings, reporter=reporter).prepared
     part = found.part.tolist()

@@ -1,0 +1,1 @@
+"""What a user does next: acts on runs that are there."""
