@@ -51,7 +51,9 @@ def write_run(
             examples.append(entry)
             images.append((key, part))
     parts = {part: len(wrong) for part, wrong in errors.items()}
-    run.write_json(run.data, {"root": "my photos", "parts": parts, "examples": examples})
+    fields = [{"name": "label", "kind": "label", "classes": list(NAMES)}]
+    manifest = {"root": "my photos", "parts": parts, "fields": fields, "examples": examples}
+    run.write_json(run.data, manifest)
     run.write_table(run.images, facts(images, seed))
     run.write_results(curves())
     run.log.write_text("Finished after 3 s.\n", encoding="utf-8")

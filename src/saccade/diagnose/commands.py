@@ -108,3 +108,32 @@ def resume(evidence: Evidence) -> str:
     run = Path(evidence.run).absolute()
     place = [f"--project {shlex.quote(run.parent.parent.as_posix())}", f"--name {run.name}"]
     return " ".join(["saccade train", data_of(evidence), *place, "--resume"])
+
+
+def fresh_dev(evidence: Evidence) -> str:
+    """A larger dev part, drawn anew."""
+    seed = int(of_recipe(evidence, "data.seed", 0)) + 1
+    return f"{larger_dev(evidence)} --set data.seed={seed}"
+
+
+def without(evidence: Evidence, what: str) -> str:
+    """Train on a table that `saccade diagnose` writes into the run: the data less what is at fault.
+
+    Data without files of their own (a sample, an archive) cannot be named in a table; then the
+    nearest setting.
+    """
+    if Path(root_of(evidence)).is_absolute() or not data_of(evidence).startswith("sample:"):
+        place = Path(evidence.run) / "advice" / f"{what}.csv"
+        return retrain(evidence, data=shlex.quote(place.as_posix()))
+    if what == "suspects":
+        return retrain(evidence, setting("loss.label_smoothing", 0.2), "--weight-decay 0.002")
+    if what == "mismatch":
+        return retrain(
+            evidence, setting("augment.brightness", 0.3), setting("augment.contrast", 0.3)
+        )
+    return f"saccade check {data_of(evidence)}"
+
+
+def root_of(evidence: Evidence) -> str:
+    """The folder that keys of examples are below."""
+    return str(evidence.data.get("root", ""))

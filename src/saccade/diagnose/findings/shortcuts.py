@@ -1,0 +1,111 @@
+"""Shortcuts: a rim, a mark or a size that gives the class away without the thing itself."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from saccade.diagnose import commands, signals
+from saccade.types import Evidence, Finding
+
+RIM = 4
+"""Pixels of the 32 that count as the rim: where marks stand and things do not."""
+
+BLOCK = 4
+"""Pixels of the rim that are looked at together."""
+
+LEAST_ROWS = 80
+
+TELLS = 0.35
+"""Share of pictures that one place gives away, over all classes; unmarked things: next to none."""
+
+PURE = 0.95
+"""Of the pictures that a place calls a class, this many must be of it."""
+
+
+def shortcut(evidence: Evidence) -> Finding | None:
+    """Some place at the rim, or the size and kind of the file, that gives the class away."""
+    for where, table in (("size and kind of the file", _facts), ("rim of the picture", _rims)):
+        rows = [table(evidence, part) for part in ("train", "dev")]
+        if any(found is None for found in rows):
+            continue
+        (places, labels), (new, truth) = rows  # type: ignore[misc]
+        if min(len(labels), len(truth)) < LEAST_ROWS:
+            continue
+        told = given_away(places, labels, new, truth)
+        share = float(np.mean(list(told.values())))
+        if share < TELLS:
+            continue
+        return Finding(
+            name="shortcut",
+            severity="error",
+            message=f"the {where} alone gives away the class of {signals.percent(share)} of the "
+            "pictures: the network need not look at the thing itself.",
+            evidence={
+                "given_away": share,
+                "where": where,
+                "by_class": told,
+                "examples": len(truth),
+            },
+            knob="what the pictures show",
+            goal="work in use",
+            command=commands.retrain(evidence, commands.setting("data.margin", 1.35)),
+            expected_gain=0.5 * share,
+        )
+    return None
+
+
+def given_away(
+    places: np.ndarray, labels: np.ndarray, new: np.ndarray, truth: np.ndarray
+) -> dict[str, float]:
+    """Class -> share of its new pictures that the best single place names, and hardly others.
+
+    places, new: (n, places, features). One shallow tree looks at one place; what it finds on the
+    training pictures has to hold on the new ones.
+    """
+    from sklearn.tree import DecisionTreeClassifier
+
+    best = dict.fromkeys(np.unique(truth.astype(str)).tolist(), 0.0)
+    for place in range(places.shape[1]):
+        tree = DecisionTreeClassifier(max_leaf_nodes=2 * len(best) + 2, min_samples_leaf=5)
+        tree.fit(places[:, place], labels.astype(str))
+        answer = tree.predict_proba(new[:, place])
+        for column, name in enumerate(tree.classes_):
+            # leaves that are pure in training alone: the rest of a tree's answers is guessing
+            named = answer[:, column] >= PURE
+            own = truth == name
+            if named.sum() >= 3 and own[named].mean() >= PURE:
+                best[name] = max(best.get(name, 0.0), float(named[own].mean()))
+    return best
+
+
+def _rims(evidence: Evidence, part: str) -> tuple[np.ndarray, np.ndarray] | None:
+    """(n, places, 4) mean colour and brightest point of blocks at the rim, and class names."""
+    shown = evidence.thumbnails.get(part, {})
+    rows = evidence.predictions.get(part, {})
+    if not len(shown.get("index", ())) or len(signals.labels(evidence, part)) == 0:
+        return None
+    place = {index: number for number, index in enumerate(rows["index"].tolist())}
+    chosen = [place[index] for index in shown["index"].tolist()]
+    pixels = shown["pixels"].astype(np.float32)  # (n, 32, 32, 3)
+    turned = [np.rot90(pixels, turn, axes=(1, 2))[:, :RIM] for turn in range(4)]
+    sides = np.stack(turned, axis=1)  # (n, 4, RIM, 32, 3)
+    count = sides.shape[3] // BLOCK
+    blocks = sides.reshape(len(pixels), 4, RIM, count, BLOCK, 3).transpose(0, 1, 3, 2, 4, 5)
+    blocks = blocks.reshape(len(pixels), 4 * count, RIM * BLOCK, 3)
+    features = [blocks.mean(axis=2), blocks.max(axis=(2, 3))[..., None]]
+    return np.concatenate(features, axis=2), np.asarray(rows["target"][chosen], dtype=object)
+
+
+def _facts(evidence: Evidence, part: str) -> tuple[np.ndarray, np.ndarray] | None:
+    """(n, 1, 4) width, height, mode and format, and class names."""
+    images, rows = evidence.images, evidence.predictions.get(part, {})
+    if not len(images.get("key", ())) or len(signals.labels(evidence, part)) == 0:
+        return None
+    codes = [np.unique(images[name].astype(str), return_inverse=True)[1] for name in _KINDS]
+    table = np.stack([images["width"], images["height"], *codes], axis=1)[rows["index"]]
+    if (table == table[0]).all():
+        return None
+    return table[:, None].astype(np.float32), np.asarray(rows["target"], dtype=object)
+
+
+_KINDS = ("mode", "format")

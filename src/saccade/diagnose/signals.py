@@ -1,0 +1,170 @@
+"""Numbers that several findings look at: curves, layers, rates, what was learned."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from saccade.diagnose.commands import of_recipe
+from saccade.diagnose.gaps import measure_gaps
+from saccade.ops.intervals import wilson
+from saccade.types import Evidence, Measure
+
+NOTHING = Measure(value=0.0, low=0.0, high=0.0, n=0)
+
+
+def curve(evidence: Evidence, name: str) -> np.ndarray:
+    """(epochs,) of a column of results.csv, without what is not finite."""
+    values = np.asarray(evidence.curves.get(name, ()), dtype=np.float64)
+    return values[np.isfinite(values)]
+
+
+def layers(evidence: Evidence, column: str) -> np.ndarray:
+    """(epochs, layers) of a column of health.csv in the network's order, NaN where unknown."""
+    names = list(dict.fromkeys(row["layer"] for row in evidence.health))
+    epochs = sorted({row["epoch"] for row in evidence.health})
+    table = np.full((len(epochs), len(names)), math.nan)
+    for row in evidence.health:
+        place = epochs.index(row["epoch"]), names.index(row["layer"])
+        table[place] = row.get(column, math.nan)
+    return table
+
+
+def worst_layer(evidence: Evidence, values: np.ndarray) -> str:
+    """The layer with the largest of (layers,) values."""
+    names = list(dict.fromkeys(str(row["layer"]) for row in evidence.health))
+    return names[int(np.nanargmax(values))]
+
+
+def known(values: np.ndarray) -> np.ndarray:
+    finite: np.ndarray = values[np.isfinite(values)]
+    return finite
+
+
+def error(evidence: Evidence, part: str) -> float:
+    measured = evidence.errors.get(part)
+    return measured.value if measured else math.nan
+
+
+def gap(evidence: Evidence, name: str) -> Measure:
+    """A gap by name, zero where it could not be measured."""
+    found: Mapping[Any, Measure] = measure_gaps(evidence)
+    return found.get(name, NOTHING)
+
+
+def labels(evidence: Evidence, part: str) -> np.ndarray:
+    """(n,) class names of a part, empty where the task has no single class."""
+    rows = evidence.predictions.get(part, {})
+    if evidence.task != "classification" or "target" not in rows:
+        return np.empty(0, dtype=object)
+    return np.asarray(rows["target"], dtype=object)
+
+
+def class_counts(evidence: Evidence) -> dict[str, int]:
+    """Training examples of each class; {} where the task has no single class."""
+    if evidence.task != "classification":
+        return {}
+    counts: dict[str, int] = {name: 0 for name in classes(evidence)}
+    fields = evidence.data.get("fields") or [{"name": "label"}]
+    for entry in evidence.data.get("examples", ()):
+        label = (entry.get("target") or {}).get(fields[0]["name"])
+        if entry["part"] == "train" and isinstance(label, str):
+            counts[label] = counts.get(label, 0) + 1
+    return counts
+
+
+def classes(evidence: Evidence) -> tuple[str, ...]:
+    if evidence.card is not None and evidence.card.fields:
+        return evidence.card.fields[0].classes
+    return tuple(sorted(set(labels(evidence, "train").tolist())))
+
+
+def chance(evidence: Evidence) -> float:
+    """Training error of always saying what is most frequent."""
+    found = labels(evidence, "train")
+    if len(found) == 0:
+        return evidence.scale
+    counts = np.unique(found, return_counts=True)[1]
+    return float(max(1e-9, 1 - counts.max() / counts.sum()))
+
+
+def unlearned(evidence: Evidence, part: str = "train") -> float:
+    """Error as a share of chance: 0 all is learned, 1 nothing is."""
+    return error(evidence, part) / chance(evidence)
+
+
+def train_size(evidence: Evidence) -> int:
+    """Training examples that were used."""
+    if len(evidence.dynamics.get("index", ())):
+        return len(evidence.dynamics["index"])
+    count = evidence.data.get("parts", {}).get("train", 0)
+    return max(1, round(int(count) * float(of_recipe(evidence, "data.fraction", 1.0))))
+
+
+def epochs_done(evidence: Evidence) -> int:
+    return len(evidence.curves.get("epoch", ()))
+
+
+def updates_done(evidence: Evidence) -> int:
+    batch = int(of_recipe(evidence, "train.batch", 32))
+    return epochs_done(evidence) * math.ceil(train_size(evidence) / batch)
+
+
+def update_ratio(evidence: Evidence, *, typical: bool = False) -> float:
+    """Relative change of weights by one update: of the middle layer, at its largest or typically.
+
+    NaN where unknown.
+    """
+    table = layers(evidence, "update_ratio")
+    table = np.where(table > 0, table, math.nan)  # layers that are kept do not count
+    rows = [float(np.median(known(row))) for row in table if len(known(row))]
+    if not rows:
+        return math.nan
+    return float(np.median(rows)) if typical else max(rows)
+
+
+def largest_drop(evidence: Evidence) -> float:
+    """How far the score on the clean training part fell from one epoch to the next, 0..1."""
+    names = [name for name in evidence.curves if name.startswith("train/") and name != "train/loss"]
+    values = curve(evidence, names[0]) if names and evidence.task != "regression" else np.zeros(1)
+    return float(max(0.0, (values[:-1] - values[1:]).max())) if len(values) > 1 else 0.0
+
+
+def relative_rate(evidence: Evidence) -> float:
+    """lr0 over what is usual for the optimiser and the batch; NaN where that is not known.
+
+    SGD with momentum: 0.1 for 256 examples, in proportion (Goyal et al. 2017, arXiv 1706.02677),
+    and up to three times that; Adam: 1e-3 (Kingma and Ba 2015).
+    """
+    rate = of_recipe(evidence, "optimizer.lr0")
+    name = of_recipe(evidence, "optimizer.name", "")
+    if not isinstance(rate, float | int):
+        return math.nan
+    if name == "sgd":
+        return float(rate) / (0.15 * int(of_recipe(evidence, "train.batch", 32)) / 256)
+    return float(rate) / {"adam": 1e-3, "adamw": 1e-3, "rmsprop": 3e-4}.get(name, math.nan)
+
+
+def broke_down(evidence: Evidence) -> bool:
+    """Whether the loss stopped being a number."""
+    told = any("not finite" in line for line in evidence.log)
+    losses = evidence.curves.get("train/loss", ())
+    return told or any(not math.isfinite(value) for value in losses)
+
+
+def shown(measure: Measure) -> dict[str, float]:
+    """A number with its interval, as evidence of a finding."""
+    return {"value": measure.value, "low": measure.low, "high": measure.high}
+
+
+def share(count: int, total: int) -> Measure:
+    """How many of all, with Wilson's interval."""
+    low, high = wilson(count, total)
+    return Measure(value=count / max(1, total), low=low, high=high, n=total)
+
+
+def percent(value: float) -> str:
+    return f"{100 * value:.1f} %"

@@ -1,0 +1,100 @@
+"""Tables that act on a finding: the run's own examples, less what is at fault, ready to train on.
+
+They are written into the run (advice/NAME.csv) and name the user's pictures where they lie; nothing
+of the user's is changed.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from saccade.diagnose import commands, pictures
+from saccade.diagnose.findings.label_noise import suspected
+from saccade.files import write_atomic
+from saccade.types import Evidence, Finding
+
+Entry = Mapping[str, Any]
+
+
+def write_tables(evidence: Evidence, findings: Sequence[Finding]) -> list[Path]:
+    """The tables that the findings' commands name."""
+    written = []
+    for what, keep in KEPT.items():
+        place = Path(evidence.run) / "advice" / f"{what}.csv"
+        if any(str(place.as_posix()) in finding.command for finding in findings):
+            place.parent.mkdir(exist_ok=True)
+            text = _table(evidence, keep(evidence), place.absolute().parent)
+            write_atomic(place, text.encode("utf-8", "surrogateescape"))
+            written.append(place)
+    return written
+
+
+def _no_copies(evidence: Evidence) -> list[Entry]:
+    """Training pictures that also lie in dev or test are left out."""
+    copies = pictures.copies_in_training(evidence)
+    return [entry for entry in _examples(evidence) if entry["key"] not in copies]
+
+
+def _no_suspects(evidence: Evidence) -> list[Entry]:
+    """Suspects are left out everywhere: the same criteria for training, dev and test."""
+    suspects = {key for part in evidence.predictions for key in suspected(evidence, part)}
+    return [entry for entry in _examples(evidence) if entry["key"] not in suspects]
+
+
+def _half_of_dev(evidence: Evidence) -> list[Entry]:
+    """Half of dev moves into training, which is then no longer without pictures of its kind."""
+    found, moved = [], np.random.default_rng(0)
+    for entry in _examples(evidence):
+        other = entry["part"] == "dev" and moved.random() < 0.5
+        found.append({**entry, "part": "train"} if other else entry)
+    return found
+
+
+KEPT: dict[str, Callable[[Evidence], list[Entry]]] = {
+    "copies": _no_copies,
+    "suspects": _no_suspects,
+    "mismatch": _half_of_dev,
+}
+"""Name of the table -> the examples in it."""
+
+
+def _examples(evidence: Evidence) -> list[Entry]:
+    return list(evidence.data.get("examples", ()))
+
+
+def _table(evidence: Evidence, entries: Sequence[Entry], folder: Path) -> str:
+    """CSV: path from `folder`, targets, group, source, split."""
+    fields = evidence.data["fields"]
+    names = [
+        name
+        for field in fields
+        for name in (field["classes"] if field["kind"] == "values" else [field["name"]])
+    ]
+    extra = [name for name in ("group", "source") if any(name in entry for entry in entries)]
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["path", *names, *extra, "split"])
+    for entry in entries:
+        path = os.path.relpath(Path(commands.root_of(evidence)) / entry["key"], folder)
+        cells = [cell for field in fields for cell in _cells(field, entry)]
+        others = [entry.get(name) or "" for name in extra]
+        writer.writerow([path, *cells, *others, entry["part"]])
+    return text.getvalue()
+
+
+def _cells(field: Mapping[str, Any], entry: Entry) -> list[str]:
+    value = (entry.get("target") or {}).get(field["name"])
+    if field["kind"] == "values":
+        numbers = value or [None] * len(field["classes"])
+        return ["" if number is None else repr(number) for number in numbers]
+    if field["kind"] == "labels":
+        return ["|".join(value or ())]
+    return [value if isinstance(value, str) else "" if value is None else json.dumps(value)]
