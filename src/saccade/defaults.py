@@ -14,8 +14,12 @@ from saccade.ops.cost import describe, total
 from saccade.recipe import Recipe
 from saccade.training.device import Hardware
 
-FEW = 100
-"""Training examples below which nothing of pretrained weights learns but the new head."""
+FEW, MANY = 50, 5000
+"""Training examples below which nothing of given weights learns but the new head; and from which
+their early stages learn nearly as fast as the late ones."""
+
+TUNED = 0.3
+"""Of the usual rate: given weights are nearly right."""
 
 WORK = 300_000_000
 """Multiply-adds of one batch's forward pass that are worth a thread."""
@@ -66,10 +70,8 @@ def complete(recipe: Recipe, facts: Facts) -> Recipe:
     name = recipe.model.name or _network(small, facts.hardware)
     batch = recipe.train.batch or _batch(facts.examples, small)
     tuned = facts.start is not None
-    epochs = recipe.train.epochs or (
-        _tuned_epochs(facts.examples) if tuned else _epochs(facts.examples, small)
-    )
-    optimizer = recipe.optimizer.name or "sgd"
+    epochs = recipe.train.epochs or _epochs(facts.examples, small, tuned)
+    optimizer = recipe.optimizer.name or ("adamw" if tuned else "sgd")
     augment = asdict(
         default_augment(facts.task, height=facts.height, width=facts.width, channels=facts.channels)
     )
@@ -91,11 +93,12 @@ def complete(recipe: Recipe, facts: Facts) -> Recipe:
         },
         "optimizer": {
             "name": optimizer,
-            "lr0": _tuned_rate(optimizer, batch) if tuned else _rate(optimizer, name, batch),
+            "lr0": round(_rate(optimizer, name, batch) * (TUNED if tuned else 1), 6),
             "momentum": 0.9,
             "weight_decay": 0.05 if optimizer == "adamw" else 5e-4,
             "schedule": "cosine" if tuned else "linear",
             "warmup": 0.05 if tuned else 0.2,
+            "ema": 0.98 if tuned else 0.0,
         },
         "loss": {"label_smoothing": 0.1 if facts.task == "classification" else 0.0},
         "train": {
@@ -118,13 +121,17 @@ def complete(recipe: Recipe, facts: Facts) -> Recipe:
 
 
 def _transfer(facts: Facts, epochs: int) -> dict[str, Any]:
-    """What of pretrained weights learns, by the amount of data: little, and they are kept."""
+    """What of given weights learns: the less data, the more of them is kept.
+
+    A new head learns alone first, so that its random answers do not spoil what is good already;
+    then everything, stage by stage more slowly. With very few examples the head alone learns.
+    """
     if facts.start is None:
         return {"freeze": "none", "head_epochs": 0, "stage_decay": 1.0}
     return {
         "freeze": "all" if facts.examples < FEW else "none",
         "head_epochs": 0 if facts.start.whole else max(1, epochs // 5),
-        "stage_decay": 0.5,
+        "stage_decay": 0.5 if facts.examples < MANY else 0.8,
     }
 
 
@@ -152,8 +159,10 @@ def _batch(examples: int, small: bool) -> int:
     return int(2 ** (wanted.bit_length() - 1))
 
 
-def _epochs(examples: int, small: bool) -> int:
+def _epochs(examples: int, small: bool, tuned: bool) -> int:
     """Enough updates for the amount of data: many passes over little, few over much."""
+    if tuned:
+        return round(max(5, min(20, 20_000 / examples)))
     passes = 450_000 / examples if small else 40_000 / examples
     return round(max(8, min(60 if small else 40, passes)))
 
@@ -164,13 +173,3 @@ def _rate(optimizer: str, model: str, batch: int) -> float:
         return FIXED_RATES[optimizer]
     scale = 0.3 if model.startswith("airbench") else 0.1
     return round(scale * LONG.get(optimizer, 1.0) * batch / 256, 6)
-
-
-def _tuned_epochs(examples: int) -> int:
-    """Pretrained weights need fewer passes."""
-    return round(max(5, min(20, 20_000 / examples)))
-
-
-def _tuned_rate(optimizer: str, batch: int) -> float:
-    """A tenth of what a start at random takes: the weights are nearly right."""
-    return round(_rate(optimizer, "", batch) / 10 * 4, 6) if optimizer == "sgd" else 3e-4

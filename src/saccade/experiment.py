@@ -99,7 +99,7 @@ def _train_epoch(experiment: Experiment, progress: Progress, request: StopReques
         nonlocal saved, weights
         progress.step = done - before
         if experiment.average is not None:
-            decay = experiment.recipe.optimizer.ema
+            decay = experiment.recipe.optimizer.ema or 0.0
             update_average(experiment.average, experiment.model, update=done, decay=decay)
         # the last update of an epoch is the one whose size is told
         if watched and progress.step == steps - 1:

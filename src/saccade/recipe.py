@@ -131,7 +131,7 @@ class OptimizerRecipe(Part):
     """Largest gradient norm, 0 = no limit."""
     l1: float = Limited(default=0.0, ge=0)
     """Strength of the pull that makes small weights exactly 0."""
-    ema: float = Limited(default=0.0, ge=0, lt=1)
+    ema: float | None = Limited(default=None, ge=0, lt=1)
     """Decay of the average of the weights that is judged and kept in their place; 0 = none."""
 
     @property
