@@ -65,9 +65,11 @@ def record(section: str, figures: list[Figure], *, note: str = "", page: Path = 
         *([note] if note else []),
     ]
     text = page.read_text() if page.is_file() else HEAD
-    parts = re.split(r"(?m)^(?=## )", text)
-    kept = [part.strip() for part in parts if part.split("\n")[0].strip() != f"## {section}"]
-    page.write_text("\n\n".join([*kept, *["\n\n".join(body)]]) + "\n")
+    parts = [part.strip() for part in re.split(r"(?m)^(?=## )", text)]
+    heads = [part.split("\n")[0] for part in parts]
+    place = heads.index(f"## {section}") if f"## {section}" in heads else len(parts)
+    parts[place : place + 1] = ["\n\n".join(body)]
+    page.write_text("\n\n".join(parts) + "\n")
 
 
 def add_option(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,65 @@
+"""The long form of the kill test: 200 trainings killed, every one ends as if it never had been.
+
+    python benchmarks/kills.py [--kills 200] [--seed 0]
+
+Half of the kills (SIGKILL) come at random moments, half inside a save, at an fsync or a rename.
+Each training is then resumed to its end; best weights, final state, results.csv, predictions and
+args.yaml must equal those of the unbroken run bit for bit. `tests/kills.py` does the work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import ModuleType
+
+from results import Figure, add_option, exit_code, record, show
+
+TEST = Path(__file__).resolve().parents[1] / "tests" / "kills.py"
+
+
+def load(path: Path) -> ModuleType:
+    """A module from its file; tests are no package."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true")
+    add_option(parser)
+    given = parser.parse_args()
+    started, told = time.perf_counter(), ""
+    counts = {"runs": 0, "random": 0, "inside a write": 0}
+    with tempfile.TemporaryDirectory() as place:
+        try:
+            counts = load(TEST).kill_and_compare(given.kills, Path(place), given.seed)
+        except AssertionError as error:
+            told = str(error)
+    seconds = time.perf_counter() - started
+    killed = counts["random"] + counts["inside a write"]
+    figures = [
+        Figure("killed at random moments", str(counts["random"])),
+        Figure("killed inside a save", str(counts["inside a write"])),
+        Figure("killed in all", str(killed), f">= {given.kills}", killed >= given.kills),
+        Figure("trainings resumed to their end", str(counts["runs"])),
+        Figure("of them different from the unbroken run", told or "0", "0", not told),
+    ]
+    print(json.dumps({**counts, "different": told}) if given.json else show(figures))
+    if given.record:
+        record("Kills", figures, note=f"{seconds:.0f} s")
+    return exit_code(figures)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
