@@ -18,7 +18,7 @@ def test_plain_vs_residual(example: Example, tmp_path: Path) -> None:
     assert all(0 < value <= 100 for value in errors.values())
     assert (tmp_path / "plain_vs_residual.png").stat().st_size > 10_000
     # a second call keeps what is there
-    assert module.main(arguments[:-2] + ["resnet20"]) == {"resnet20": errors["resnet20"]}
+    assert module.main([*arguments[:-2], "resnet20"]) == {"resnet20": errors["resnet20"]}
 
 
 def test_group_vs_batch_norm(example: Example, tmp_path: Path) -> None:
