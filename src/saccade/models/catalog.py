@@ -25,6 +25,7 @@ from saccade.models import (
     nin,
     resnet,
     squeezenet,
+    timm_adapter,
     vgg,
     weights,
     zfnet,
@@ -116,11 +117,18 @@ def names() -> list[str]:
     return list(MODELS)
 
 
-def options(name: str) -> dict[str, Any]:
-    """The options a network has of `create` but init, each with the paper's own choice."""
+def _entry(name: str) -> Entry:
+    """The table's entry, or that of a network of timm. Raises SaccadeError for an unknown name."""
+    if name.startswith(timm_adapter.PREFIX):
+        return Entry(timm_adapter.build, (3, timm_adapter.SIDE, timm_adapter.SIDE), 1000)
     if name not in MODELS:
         raise unknown_name("model", name, MODELS)
-    parameters = list(inspect.signature(MODELS[name].build).parameters.values())
+    return MODELS[name]
+
+
+def options(name: str) -> dict[str, Any]:
+    """The options a network has of `create` but init, each with the paper's own choice."""
+    parameters = list(inspect.signature(_entry(name).build).parameters.values())
     return {each.name: each.default for each in parameters[1:]}
 
 
@@ -129,6 +137,8 @@ def normalisation(name: str) -> tuple[tuple[float, ...], tuple[float, ...]] | No
 
     None where none are published.
     """
+    if name.startswith(timm_adapter.PREFIX):
+        return timm_adapter.normalisation(name)
     return weights.normalisation(name) if weights.has_published(name) else None
 
 
@@ -157,11 +167,11 @@ def create(
     stochastic_depth  probability to drop the last residual branch of EfficientNet
     hidden     units of the dense layers of AlexNet, ZFNet and VGG (4096)
 
+    `timm/NAME` is a network of timm, where that extra is installed.
+
     Raises SaccadeError for an unknown name, and for an option that the network does not have.
     """
-    if name not in MODELS:
-        raise unknown_name("model", name, MODELS)
-    entry = MODELS[name]
+    entry = _entry(name)
     given = {
         "num_classes": entry.num_classes if num_classes is None else num_classes,
         "in_channels": entry.input[0] if in_channels is None else in_channels,
