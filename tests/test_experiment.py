@@ -28,11 +28,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> saccade.Trained:
 def test_the_run_folder_holds_what_it_promises(run: saccade.Trained) -> None:
     root = run.folder.root
     assert root.parts[-2:] == ("classification", "train")
-    for name in (
-        "args.yaml results.csv results.png confusion_matrix.png train_batch0.jpg report.html "
-        "val_batch0_pred.jpg weights/best.safetensors weights/card.json data.json data.parquet "
-        "predictions/dev.parquet predictions/train.parquet dynamics.parquet environment.json log.txt"
-    ).split():
+    for name in [
+        *("args.yaml", "results.csv", "results.png", "confusion_matrix.png", "report.html"),
+        *("train_batch0.jpg", "val_batch0_pred.jpg", "data.json", "data.parquet", "log.txt"),
+        *("weights/best.safetensors", "weights/card.json", "dynamics.parquet", "environment.json"),
+        *("predictions/dev.parquet", "predictions/train.parquet", "health.csv"),
+    ]:
         assert (root / name).is_file(), name
     rows = run.folder.read_results()
     assert [row["epoch"] for row in rows] == [1, 2]

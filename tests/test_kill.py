@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from kills import EVERYTHING, kill_and_compare
 
 KILLS = 20

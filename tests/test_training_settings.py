@@ -45,9 +45,9 @@ def test_watching_changes_nothing(plain: saccade.Trained, tmp_path: Path) -> Non
     blind = train(tmp_path, {"train.health": False}, epochs=2)
     assert not blind.folder.health.is_file()
     for name in ("weights/best.safetensors", "results.csv"):
-        assert (blind.folder.root / name).read_bytes() == (
-            plain.folder.root / name
-        ).read_bytes(), name
+        assert (blind.folder.root / name).read_bytes() == (plain.folder.root / name).read_bytes(), (
+            name
+        )
 
 
 def test_zero_initialisation_shows_as_twins(tmp_path: Path) -> None:

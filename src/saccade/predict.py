@@ -205,9 +205,9 @@ def _files(path: Path) -> list[Path]:
         return sorted(file for file in inside if file.is_file())
     if path.exists():
         return [path]
-    return sorted(
-        Path(name) for name in glob.glob(str(path), recursive=True) if Path(name).is_file()
-    )
+    # Path.glob takes no absolute pattern
+    found = glob.glob(str(path), recursive=True)  # noqa: PTH207
+    return sorted(Path(name) for name in found if Path(name).is_file())
 
 
 def _decode(item: Any, preprocessing: Preprocessing) -> tuple[np.ndarray, tuple[int, int]]:

@@ -33,7 +33,7 @@ def _no_bar(stage: str, done: int, total: int) -> None:
 
 @dataclass(frozen=True)
 class Reporter:
-    """Where words and progress go. progress(stage, done, total): a bar, where there is a terminal."""
+    """Where words and progress go. progress(stage, done, total): a bar on a terminal."""
 
     say: Callable[[str], None] = field(default=_silent)
     progress: Callable[[str, int, int], None] = field(default=_no_bar)
@@ -93,7 +93,8 @@ def prepare_data(
     """Decode, check, split and encode.
 
     manifest: of a run that these data belong to; then its split is kept, and changed files are an
-    error. split_now: False keeps the parts the data name themselves, "" where they name none. Raises SaccadeError when more pictures are unreadable than the recipe allows.
+    error. split_now: False keeps the parts the data name themselves, "" where they name none.
+    Raises SaccadeError when more pictures are unreadable than the recipe allows.
     """
     ingested = _ingest(dataset, recipe, reporter, minimum_side)
     _check_dropped(dataset, ingested, recipe)

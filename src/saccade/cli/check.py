@@ -40,9 +40,9 @@ def command(output: Output, data: str, task: str | None, html: Path | None) -> N
     with output.reporter() as reporter:
         found = api.check(data, task=task, reporter=reporter)
     if html is not None:
-        from saccade.report import check_page
+        from saccade.report.check_page import write
 
-        check_page.write(found, html)
+        write(found, html)
     _tell(output, found.summary, found.notices)
     if html is not None:
         output.line(f"page: {html}")

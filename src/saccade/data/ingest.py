@@ -47,7 +47,7 @@ class Ingested:
               file mapped into it; 0 beyond the picture where fit is pad
     geometry  displayed picture -> canvas
     images    facts by name, (N,) each: sha256 of the file, pixel_hash of what it decodes to, width,
-              height, mode, format; mean, std (grey, 0..255), sharpness (variance of the Laplacian) and
+              height, mode, format; mean, std (grey, 0..255), sharpness (variance of the Laplacian),
               phash (uint64) of the canvas
     rows      (N,) int64 rows of the data set's examples
     broken    one notice for each reason why pictures cannot be read, with their keys

@@ -17,7 +17,7 @@ from saccade.types import Notice
 
 
 class Seen(NamedTuple):
-    """A file before decoding. sha256 in hex; height, width as displayed; mode and format of the file."""
+    """A file before decoding. sha256 in hex; height, width as displayed; its mode and format."""
 
     sha256: str
     height: int
