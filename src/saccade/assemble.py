@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ from saccade.models import catalog
 from saccade.predict import OWN
 from saccade.prepare import Prepared, Reporter, make_batches, prepare_data
 from saccade.pretrained import Start
-from saccade.protocols import Task, Whitens
+from saccade.protocols import Backbone, Task, Whitens
 from saccade.recipe import Recipe
 from saccade.settle import settle
 from saccade.tap import drop_after
@@ -130,7 +130,15 @@ def assemble(
     task = _task(recipe, prepared, rows)
     train = make_batches(prepared, rows, recipe, hardware, train=True)
     some = make_batches(prepared, rows[:WHITENED], recipe, hardware, train=False, size=WHITENED)
-    built = _network(recipe, prepared, task, some, module=module, start=start)
+    unlabelled = partial(
+        starting.without_labels,
+        recipe=recipe,
+        prepared=prepared,
+        run=run,
+        hardware=hardware,
+        progress=reporter.progress,
+    )
+    built = _network(recipe, prepared, task, some, unlabelled, module=module, start=start)
     model = hardware.place(built.model)
     recipe, decided = settle(
         recipe, model, task, train, hardware=hardware, make=partial(_optimizer, plan=built.plan)
@@ -255,6 +263,7 @@ def _network(
     prepared: Prepared,
     task: Task,
     some: Batches,
+    unlabelled: Callable[[Backbone], list[str]],
     *,
     module: nn.Module | None,
     start: Start | None,
@@ -298,11 +307,11 @@ def _network(
         versions={key: environment()[key] for key in ("saccade", "torch", "python")},
     )
     assert isinstance(backbone, nn.Module)
+    told = unlabelled(backbone)
     body = set(backbone.parameters())
     model = task.build(backbone)
-    told: list[str] = []
     if start is not None:
-        told = starting.place(model, body, start, task.fields, recipe.model.weights or "")
+        told += starting.place(model, body, start, task.fields, recipe.model.weights or "")
     plan = starting.plan(recipe, model, backbone, body)
     told += starting.plan_sentences(recipe, plan, examples=int((prepared.part == "train").sum()))
     plan.begin(model, 0)

@@ -100,6 +100,10 @@ class ModelRecipe(Part):
     """Epochs after which one more stage learns, last ones first; 0 = all at once."""
     stage_decay: float | None = Limited(default=None, gt=0, le=1)
     """Factor of the learning rate from each stage to the one before it."""
+    pretrain: Literal["none", "autoencoder"] = "none"
+    """autoencoder: first learn to restore the pictures of the whole training part, without labels;
+    with data.fraction, also those whose labels are not used."""
+    pretrain_epochs: int | None = Limited(default=None, ge=1)
     norm: str | None = None
     act: str | None = None
     init: str | None = None

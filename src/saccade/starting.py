@@ -6,21 +6,30 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from safetensors.torch import save
+from torch import Tensor, nn
 
 from saccade import pretrained
 from saccade.defaults import Brought
+from saccade.errors import SaccadeError
+from saccade.files import write_atomic
 from saccade.fitting import fill
 from saccade.models import catalog, weights
-from saccade.prepare import Prepared
+from saccade.models.autoencoder import Autoencoder
+from saccade.prepare import Prepared, make_batches
 from saccade.pretrained import Start
 from saccade.protocols import Backbone
 from saccade.recipe import Recipe
+from saccade.tensor_files import read_tensors
+from saccade.training.device import Hardware
+from saccade.training.pretrain import restore
 from saccade.training.run import RunFolder
 from saccade.training.transfer import Plan, everything, make_plan, stages
 
 FEW = 5000
 """Training pictures below which weights from elsewhere nearly always help."""
+
+PRETRAIN_BATCH = 128
 
 Progress = Callable[[str, int, int], None]
 
@@ -117,6 +126,58 @@ def _begin_small(model: nn.Module, head: set[str]) -> None:
     if len(weights_of_head) == 1:
         with torch.no_grad():
             model.get_parameter(weights_of_head[0]).normal_(0, 0.01)
+
+
+def without_labels(
+    backbone: Backbone,
+    recipe: Recipe,
+    prepared: Prepared,
+    run: RunFolder,
+    *,
+    hardware: Hardware,
+    progress: Progress,
+) -> list[str]:
+    """Pre-train `backbone` on the pictures of the training part, if the recipe says so.
+
+    What comes out is kept in the run, so that a resumed training starts from the same numbers.
+    """
+    if recipe.model.pretrain == "none" or any(run.last.glob("[0-9]*")):
+        return []
+    if recipe.model.weights not in (None, "none"):
+        raise SaccadeError(
+            "model.pretrain and --weights exclude each other: both say how the network starts.",
+            name="bad-setting",
+        )
+    assert isinstance(backbone, nn.Module)
+    rows = prepared.rows("train")
+    file = run.root / "weights" / "pretrained.safetensors"
+    told: list[str] = []
+    if not file.is_file():
+        epochs = recipe.model.pretrain_epochs or round(max(5, min(50, 100_000 / len(rows))))
+        size = min(PRETRAIN_BATCH, len(rows))
+        batches = make_batches(prepared, rows, recipe, hardware, train=True, size=size)
+        autoencoder = Autoencoder(backbone, in_channels=recipe.data.channels or 3)
+        errors = restore(
+            hardware.place(autoencoder),
+            batches,
+            epochs=epochs,
+            hardware=hardware,
+            seed=recipe.train.seed,
+            progress=lambda done, total: progress("learning without labels", done, total),
+        )
+        write_atomic(file, save({key: each.cpu() for key, each in _contiguous(backbone)}))
+        told = [
+            f"pre-training: an autoencoder saw {len(rows)} pictures without labels for {epochs} "
+            f"epochs; its square error fell from {errors[0]:.3f} to {errors[-1]:.3f}"
+        ]
+    backbone.load_state_dict(read_tensors(file).tensors)
+    # the same numbers are drawn next, whether the encoder was trained now or read from the run
+    torch.manual_seed(recipe.train.seed)
+    return told
+
+
+def _contiguous(module: nn.Module) -> list[tuple[str, Tensor]]:
+    return [(name, each.contiguous()) for name, each in module.state_dict().items()]
 
 
 def plan(recipe: Recipe, model: nn.Module, backbone: Backbone, body: set[nn.Parameter]) -> Plan:

@@ -14,6 +14,7 @@ from torch import nn
 import saccade
 from saccade.errors import SaccadeError
 from saccade.models import catalog, weights
+from saccade.prepare import Reporter
 from saccade.training.optim import make_optimizer, parameter_names
 from saccade.training.transfer import Plan, everything, make_plan, stages
 
@@ -169,7 +170,7 @@ def _lines(project: Path, **keys: Any) -> tuple[saccade.Trained, list[str]]:
     run = saccade.train(
         "sample:digits",
         project=project,
-        reporter=saccade.api.Reporter(say=said.append),
+        reporter=Reporter(say=said.append),
         **{key: value for key, value in {**KEYS, **keys}.items() if value is not None},
     )
     return run, said
@@ -260,7 +261,7 @@ def test_cached_weights_are_used_for_little_data_and_offered_otherwise(
             imgsz=64,
             device="cpu",
             project=tmp_path / "runs",
-            reporter=saccade.api.Reporter(say=said.append),
+            reporter=Reporter(say=said.append),
             settings={"data.imgsz": 96},
             **keys,
         )
