@@ -19,7 +19,11 @@ from saccade.cli.settings import recipe_of, settings_help
 @key("--imgsz", type=Size(), group="Data", help="Side, or HEIGHT,WIDTH, of the network input.")
 @key("--fraction", type=float, group="Data", help="Share of the training part that is used.")
 @key("--workers", type=int, group="Data", help="Threads that decode pictures.")
-@key("--model", group="Model", metavar="NAME", help="One of `saccade models`.")
+@key("--model", group="Model", metavar="NAME", help="One of `saccade models`, or timm/NAME.")
+@key("--weights", group="Model", metavar="W", help="Start from: imagenet, a weights file, a run.")
+@key(
+    "--freeze", group="Model", metavar="S", help="Never learn: all (but the head), first N stages."
+)
 @key("--dropout", type=float, group="Model", help="Probability of dropping a feature.")
 @key("--epochs", type=int, group="Training", help="Passes over the training part.")
 @key("--batch", type=int, group="Training", help="Examples per update.")
