@@ -23,16 +23,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from planted_advice import follow
 from planted_kinds import GOOD, HEALTHY, KINDS, Kind, Settings
 from planted_sets import SETS, PooledSet, make_set, write_table
 
 from saccade import api
 from saccade.diagnose import diagnose
-from saccade.errors import SaccadeError
+from saccade.errors import SaccadeError, Stopped
 
 HEALTH = "healthy"
-USUAL = {"fashion": 0.075, "cifar": 0.075, "digits": 0.1, "cells": 0.0375}
-"""The learning rate that is chosen at the batch of GOOD."""
+USUAL = {"fashion": 0.15, "cifar": 0.075, "digits": 0.1, "cells": 0.1}
+"""The learning rate of a good run at the batch of GOOD."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,8 @@ def settings_of(cell: Cell) -> tuple[Kind | None, Settings, float]:
     return kind, settings, dose
 
 
-def run_cell(cell: Cell, pool: PooledSet, work: Path) -> dict[str, Any]:
-    """Train (unless the run is kept) and diagnose."""
+def run_cell(cell: Cell, pool: PooledSet, work: Path, *, advice: bool = False) -> dict[str, Any]:
+    """Train (unless the run is kept), diagnose and, where wanted, do what the diagnosis says."""
     kind, settings, dose = settings_of(cell)
     folder = work / "runs" / cell.name
     began = time.perf_counter()
@@ -108,6 +109,9 @@ def run_cell(cell: Cell, pool: PooledSet, work: Path) -> dict[str, Any]:
     trained = time.perf_counter() - began
     began = time.perf_counter()
     told = diagnose(found["run"])
+    seconds = time.perf_counter() - began
+    faults = [finding for finding in told.findings if finding.severity != "info"]
+    followed = follow(told, pool, folder) if advice and faults else None
     return {
         "cell": cell.name,
         "findings": [[f.name, f.severity, round(f.expected_gain, 4)] for f in told.findings],
@@ -116,13 +120,16 @@ def run_cell(cell: Cell, pool: PooledSet, work: Path) -> dict[str, Any]:
         "commands": [finding.command for finding in told.findings[:1]],
         "failed": found.get("failed"),
         "trained_s": round(trained, 1),
-        "diagnosed_s": round(time.perf_counter() - began, 1),
+        "diagnosed_s": round(seconds, 1),
+        "followed": followed,
     }
 
 
 def _train(data: Path, folder: Path, settings: Settings) -> dict[str, Any]:
     try:
         trained = api.train(data, project=folder, name="run", settings=dict(settings))
+    except Stopped:
+        raise
     except SaccadeError as error:
         # a training that breaks down is a run as well, as far as it got
         place = folder / "classification" / "run"
@@ -167,6 +174,7 @@ def table(results: dict[str, dict[str, Any]]) -> str:
         top = 1 if strength == "strong" else 3
         good = sum(place <= top for place in places)
         lines.append(f"  among the first {top}: {good} of {len(places)}")
+    lines += _advice(results)
     healthy = {name: r for name, r in results.items() if name.startswith(f"{HEALTH}.")}
     false = [
         f"{name}: {n}"
@@ -178,6 +186,26 @@ def table(results: dict[str, dict[str, Any]]) -> str:
     return "\n".join([*lines, *(f"  {line}" for line in false)])
 
 
+def _advice(results: dict[str, dict[str, Any]]) -> list[str]:
+    """Plants whose advice was followed: how often the clean part gained beyond noise."""
+    followed = {
+        name: r["followed"]
+        for name, r in results.items()
+        if r.get("followed") and KINDS.get(name.split(".")[0])
+    }
+    if not followed:
+        return []
+    better = [name for name, found in followed.items() if _better(found)]
+    lines = [f"\nadvice followed: {len(better)} of {len(followed)} better beyond noise"]
+    return lines + [f"  {name}: {followed[name]}" for name in followed if name not in better]
+
+
+def _better(found: dict[str, Any]) -> bool:
+    if "change" in found:
+        return bool(found["change"][2] < 0)
+    return found.get("after") is not None and found["after"] < found["before"]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, default=Path("planted"), help="Folder of runs.")
@@ -187,6 +215,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--minutes", type=float, default=600.0)
     parser.add_argument("--again", action="store_true", help="Diagnose kept runs anew.")
+    parser.add_argument("--advice", action="store_true", help="Also type what is advised.")
     parser.add_argument("--table", action="store_true", help="Only print what is there.")
     chosen = parser.parse_args()
     os.environ.setdefault("SACCADE_CACHE", str(chosen.work / "cache"))
@@ -216,7 +245,7 @@ def _run(chosen: argparse.Namespace, place: Path, results: dict[str, dict[str, A
         kept = (work / "runs" / cell.name / "trained.json").is_file()
         if (cell.name in results and not chosen.again) or (chosen.again and not kept):
             continue
-        results[cell.name] = run_cell(cell, make_set(cell.set, work), work)
+        results[cell.name] = run_cell(cell, make_set(cell.set, work), work, advice=chosen.advice)
         with place.open("a", encoding="utf-8") as file:
             file.write(json.dumps(results[cell.name]) + "\n")
         names = [name for name, *_ in results[cell.name]["findings"]]

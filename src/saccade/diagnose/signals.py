@@ -126,6 +126,15 @@ def update_ratio(evidence: Evidence, *, typical: bool = False) -> float:
     return float(np.median(rows)) if typical else max(rows)
 
 
+def first_loss(evidence: Evidence) -> float:
+    """Mean loss of the first epoch over that of guessing; above 1, updates did harm."""
+    losses = evidence.curves.get("train/loss", ())
+    count = len(classes(evidence))
+    if not losses or evidence.task != "classification" or count < 2:
+        return math.nan
+    return losses[0] / math.log(count)
+
+
 def largest_drop(evidence: Evidence) -> float:
     """How far the score on the clean training part fell from one epoch to the next, 0..1."""
     names = [name for name in evidence.curves if name.startswith("train/") and name != "train/loss"]

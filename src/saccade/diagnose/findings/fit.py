@@ -65,12 +65,12 @@ def overfitting(evidence: Evidence) -> Finding | None:
     """A gap that regularisation would narrow: it is off, or dev loss has been rising for long."""
     variance = signals.gap(evidence, "variance")
     dev = signals.error(evidence, "dev")
-    if not (variance.low > 0.01 * evidence.scale and variance.value > 0.4 * dev):
-        return None
     rise = _rise(evidence)
-    off = not commands.augmented(evidence)
     decay = float(commands.of_recipe(evidence, "optimizer.weight_decay", 0.0))
-    if rise < 1.15 and not (off and decay < 1e-5):
+    off = not commands.augmented(evidence)
+    unbound = off and decay < 1e-5
+    floor = (0.003 if unbound else 0.01) * evidence.scale
+    if not (variance.low > floor and variance.value > 0.4 * dev and (unbound or rise > 1.15)):
         return None
     return Finding(
         name="overfitting",

@@ -79,9 +79,9 @@ def vanishing_gradients(evidence: Evidence) -> Finding | None:
     rest = signals.unlearned(evidence)
     if table.size == 0 or not rest > 0.3:
         return None
-    head = np.where(np.isfinite(table[:, -1]) & (table[:, -1] > 0), table[:, -1], math.nan)
-    ratios = np.nanmin(table / head[:, None], axis=1) if np.isfinite(head).any() else np.array([])
-    ratios = signals.known(ratios)
+    head = np.where(table[:, -1] > 0, table[:, -1], math.nan)
+    relative = table / head[:, None]
+    ratios = np.array([signals.known(row).min() for row in relative if len(signals.known(row))])
     if not len(ratios) or np.median(ratios) > VANISHED:
         return None
     weakest = signals.worst_layer(evidence, -table[0])
@@ -112,6 +112,9 @@ def vanishing_gradients(evidence: Evidence) -> Finding | None:
 EXPLODED = 1e2
 """Gradient norm of a layer; below 10 is usual."""
 
+HARMED = 1.3
+"""Mean loss of the first epoch, over that of guessing, that only harmful updates reach."""
+
 
 def exploding_gradients(evidence: Evidence) -> Finding | None:
     """Gradients or signals grow beyond all bounds."""
@@ -119,7 +122,10 @@ def exploding_gradients(evidence: Evidence) -> Finding | None:
     rest = signals.unlearned(evidence)
     largest = float(np.nanmax(table)) if np.isfinite(table).any() else 0.0
     broke = signals.broke_down(evidence)
-    if not broke and not (largest > EXPLODED and rest > 0.08):
+    first = signals.first_loss(evidence)
+    # gradients may explode within the first epoch and leave dead units that show nothing any more
+    early = first > HARMED and rest > 0.5
+    if not (broke or early or (largest > EXPLODED and rest > 0.08)):
         return None
     clipped = float(commands.of_recipe(evidence, "optimizer.clip", 0.0)) > 0
     change = commands.setting("model.norm", "batch") if clipped else "--set optimizer.clip=1.0"
@@ -128,8 +134,13 @@ def exploding_gradients(evidence: Evidence) -> Finding | None:
         severity="error" if broke or rest > 0.5 else "warning",
         message="the loss is no longer a number."
         if broke
-        else f"gradients of norm {largest:.1e}: single updates throw the weights about.",
-        evidence={"largest_gradient_norm": largest, "train_error_of_chance": rest},
+        else f"updates throw the weights about: gradients of norm {largest:.1e}, first losses "
+        f"{first:.2g} times those of guessing.",
+        evidence={
+            "largest_gradient_norm": largest,
+            "first_loss_over_chance": first,
+            "train_error_of_chance": rest,
+        },
         knob="normalisation" if clipped else "gradient clipping",
         goal="fit training",
         command=commands.retrain(evidence, change),

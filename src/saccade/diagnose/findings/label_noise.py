@@ -16,11 +16,14 @@ from saccade.types import Evidence, Finding, Measure
 SURE = 0.3
 """Share of the answers that counts as the surest, of each class that is answered."""
 
-LEAST = 0.025
+LEAST = 0.01
 """Share of wrong labels below which nothing is said; hard data reach it without any."""
 
-FLAT = 0.35
-"""Errors among the surest over errors in all: about 1 with wrong labels alone, 0.1 without."""
+FLAT = 0.5
+"""Errors among the surest over errors in all: about 1 with wrong labels alone, 0.2 without."""
+
+PLENTY = 0.06
+"""Share of wrong labels from which hard pictures may drown them somewhat."""
 
 MOST = 0.5
 """With more wrong labels than that there are no classes to speak of; something else is wrong."""
@@ -81,7 +84,9 @@ def _surest(rows: dict[str, np.ndarray], share: float) -> np.ndarray:
 
 
 def _noisy(share: Measure, flatness: float) -> bool:
-    return share.low > LEAST and share.value < MOST and flatness > FLAT
+    if not LEAST < share.low <= share.value < MOST:
+        return False
+    return flatness > FLAT or (share.low > PLENTY and flatness > 0.7 * FLAT)
 
 
 def suspected(evidence: Evidence, part: str) -> list[str]:

@@ -14,6 +14,9 @@ BIG_STEPS = 0.03
 
 SMALL_STEPS = 2e-4
 
+FAR = 8.0
+"""Times the usual rate, which good recipes exceed fivefold at most."""
+
 
 def learning_rate_too_high(evidence: Evidence) -> Finding | None:
     """Updates so large that the loss jumps instead of falling."""
@@ -22,9 +25,10 @@ def learning_rate_too_high(evidence: Evidence) -> Finding | None:
     broke = signals.broke_down(evidence)
     rest = signals.unlearned(evidence)
     jump = signals.largest_drop(evidence)
-    shaken = _first_loss(evidence) > 1.1 or rest > 0.08 or jump > 0.08
-    large = ratio > BIG_STEPS or relative > 8
-    if not broke and not (shaken and large and (relative > 2 or ratio > 3 * BIG_STEPS)):
+    shaken = signals.first_loss(evidence) > 1.1 or rest > 0.08 or jump > 0.08
+    large = ratio > BIG_STEPS or relative > FAR
+    beyond_doubt = relative > FAR and ratio > BIG_STEPS / 3
+    if not (broke or beyond_doubt or (shaken and large and relative > 2)):
         return None
     rate = float(commands.of_recipe(evidence, "optimizer.lr0", math.nan))
     dev = signals.error(evidence, "dev") / evidence.scale
@@ -38,7 +42,7 @@ def learning_rate_too_high(evidence: Evidence) -> Finding | None:
             "lr0": rate,
             "over_usual": relative,
             "update_ratio": ratio,
-            "first_loss_over_chance": _first_loss(evidence),
+            "first_loss_over_chance": signals.first_loss(evidence),
             "largest_drop_of_the_score": jump,
         },
         knob="learning rate",
@@ -46,15 +50,6 @@ def learning_rate_too_high(evidence: Evidence) -> Finding | None:
         command=commands.retrain(evidence, commands.setting("optimizer.lr0", None)),
         expected_gain=min(1.0, gain),
     )
-
-
-def _first_loss(evidence: Evidence) -> float:
-    """Mean loss of the first epoch over that of guessing; above 1, updates did harm."""
-    losses = evidence.curves.get("train/loss", ())
-    count = len(signals.classes(evidence))
-    if not losses or evidence.task != "classification" or count < 2:
-        return math.nan
-    return losses[0] / math.log(count)
 
 
 def learning_rate_too_low(evidence: Evidence) -> Finding | None:

@@ -15,7 +15,7 @@ BLOCK = 4
 
 LEAST_ROWS = 80
 
-TELLS = 0.35
+TELLS = 0.2
 """Share of pictures that one place gives away, over all classes; unmarked things: next to none."""
 
 PURE = 0.95
@@ -79,7 +79,7 @@ def given_away(
 
 
 def _rims(evidence: Evidence, part: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """(n, places, 4) mean colour and brightest point of blocks at the rim, and class names."""
+    """(n, places, 12) mean colour and brightest point of blocks at the rim, and class names."""
     shown = evidence.thumbnails.get(part, {})
     rows = evidence.predictions.get(part, {})
     if not len(shown.get("index", ())) or len(signals.labels(evidence, part)) == 0:
@@ -92,8 +92,10 @@ def _rims(evidence: Evidence, part: str) -> tuple[np.ndarray, np.ndarray] | None
     count = sides.shape[3] // BLOCK
     blocks = sides.reshape(len(pixels), 4, RIM, count, BLOCK, 3).transpose(0, 1, 3, 2, 4, 5)
     blocks = blocks.reshape(len(pixels), 4 * count, RIM * BLOCK, 3)
-    features = [blocks.mean(axis=2), blocks.max(axis=(2, 3))[..., None]]
-    return np.concatenate(features, axis=2), np.asarray(rows["target"][chosen], dtype=object)
+    features = np.concatenate([blocks.mean(axis=2), blocks.max(axis=(2, 3))[..., None]], axis=2)
+    # a mark may lie across blocks, so each is seen with its neighbours around the rim
+    around = [np.roll(features, turn, axis=1) for turn in (-1, 0, 1)]
+    return np.concatenate(around, axis=2), np.asarray(rows["target"][chosen], dtype=object)
 
 
 def _facts(evidence: Evidence, part: str) -> tuple[np.ndarray, np.ndarray] | None:
