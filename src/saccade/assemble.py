@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -11,11 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-import saccade
 from saccade import starting
 from saccade.data.batches import Batches
 from saccade.data.dataset import Dataset
-from saccade.data.pictures import mosaic
 from saccade.defaults import Facts, complete
 from saccade.errors import SaccadeError
 from saccade.models import catalog
@@ -30,22 +28,23 @@ from saccade.tasks import table
 from saccade.tasks.own import as_backbone
 from saccade.training.average import start_average
 from saccade.training.device import Hardware, choose
-from saccade.training.estimate import estimate
 from saccade.training.health import probe_size
 from saccade.training.optim import make_optimizer
 from saccade.training.run import RunFolder, environment
 from saccade.training.transfer import Plan
 from saccade.types import Batch, ModelCard, Preprocessing
 
-MOST_CLEAN = 5000
-"""Training examples scored without augmentation after every epoch, at most."""
+MOST_CLEAN, FEWEST_CLEAN = 5000, 500
+"""Training examples scored without augmentation: at most in the end; at least after every epoch,
+which scores as many as dev holds, so that both errors are known equally well for equal time."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
     """One training, ready to go.
 
-    clean  a fixed part of the training rows, not augmented
+    clean  a fixed part of the training rows, not augmented, scored after every epoch
+    closing  a larger one, scored in the end
     plan   what learns when;  told: how it starts, for the user
     average  of the weights, which is judged and kept in the model's place; None = the model itself
     probe  a few training examples on which layers are measured; None = they are not
@@ -63,6 +62,7 @@ class Experiment:
     told: tuple[str, ...]
     train: Batches
     clean: Batches
+    closing: Batches
     dev: Batches
     reporter: Reporter
     average: nn.Module | None = None
@@ -143,7 +143,9 @@ def assemble(
     recipe, decided = settle(
         recipe, model, task, train, hardware=hardware, make=partial(_optimizer, plan=built.plan)
     )
-    probed = _some(rows, recipe)[: probe_size(len(rows))]
+    dev = prepared.rows("dev")
+    clean = _some(rows, recipe, min(MOST_CLEAN, max(FEWEST_CLEAN, len(dev))))
+    plain = partial(make_batches, prepared, recipe=recipe, hardware=hardware, train=False)
     experiment = Experiment(
         recipe=recipe,
         run=run,
@@ -156,49 +158,14 @@ def assemble(
         plan=built.plan,
         told=(*built.told, *decided),
         train=train,
-        clean=make_batches(prepared, _some(rows, recipe), recipe, hardware, train=False),
-        dev=make_batches(prepared, prepared.rows("dev"), recipe, hardware, train=False),
+        clean=plain(clean),
+        closing=plain(_some(rows, recipe, MOST_CLEAN)),
+        dev=plain(dev),
         reporter=reporter,
         average=start_average(model) if recipe.optimizer.ema else None,
-        probe=_probe(prepared, probed, recipe, hardware),
+        probe=_probe(prepared, _some(rows, recipe, probe_size(len(rows))), recipe, hardware),
     )
-    if not begun:
-        _write_start(experiment, dataset)
     return experiment
-
-
-def announce(experiment: Experiment) -> None:
-    """Say what will happen, and how long it will take."""
-    recipe, prepared = experiment.recipe, experiment.prepared
-    counts = {part: len(prepared.rows(part)) for part in ("train", "dev", "test")}
-    told = ", ".join(f"{count} {part}" for part, count in counts.items() if count)
-    parameters = sum(parameter.numel() for parameter in experiment.model.parameters())
-    steps = len(experiment.train)
-    expected = estimate(
-        experiment.model,
-        experiment.task,
-        next(experiment.train.epoch(0)),
-        hardware=experiment.hardware,
-        steps=steps * experiment.epochs,
-        evaluated=(len(experiment.clean.rows) + len(experiment.dev.rows)) * experiment.epochs,
-        other_bytes=prepared.ingested.pixels.nbytes,
-        state_copies=2 if recipe.optimizer.name == "sgd" else 3,
-    )
-    height, width = experiment.card.preprocessing.height, experiment.card.preprocessing.width
-    hardware = experiment.hardware
-    for line in (
-        f"{prepared.dataset.name}: {told} ({prepared.method})",
-        f"{experiment.task.name}: {prepared.dataset.reason}",
-        f"{experiment.card.model}: {parameters:,} parameters, input {height} x {width} x "
-        f"{experiment.card.preprocessing.channels}, batch {recipe.train.batch}, {hardware.name} "
-        f"with {hardware.threads} threads, {hardware.precision}",
-        f"Expected: {expected.sentence(experiment.epochs)}.",
-        *experiment.told,
-    ):
-        experiment.say(line)
-    for notice in prepared.notices:
-        if notice.severity != "info":
-            experiment.say(f"{notice.severity}: {notice.message}")
 
 
 def _hardware(recipe: Recipe) -> Hardware:
@@ -360,44 +327,7 @@ def _optimizer(recipe: Recipe, model: nn.Module, *, plan: Plan) -> Optimizer:
     )
 
 
-def _some(rows: Tensor, recipe: Recipe) -> Tensor:
-    """The fixed part of the training rows on which training error is measured."""
+def _some(rows: Tensor, recipe: Recipe, count: int) -> Tensor:
+    """A fixed part of the training rows, drawn by the seed: a larger one holds every smaller."""
     generator = torch.Generator().manual_seed(recipe.train.seed)
-    return rows[torch.randperm(len(rows), generator=generator)[:MOST_CLEAN]].sort().values
-
-
-def title(target: Mapping[str, Any]) -> str:
-    """An annotation in a few characters: class names, numbers; boxes and points are drawn."""
-    words = [
-        value if isinstance(value, str) else ", ".join(map(str, value))
-        for value in target.values()
-        if isinstance(value, str)
-        or (isinstance(value, list) and not any(isinstance(item, dict | list) for item in value))
-    ]
-    return " ".join(words)
-
-
-def _write_start(experiment: Experiment, dataset: Dataset) -> None:
-    """Everything that is known before the first step."""
-    run, prepared = experiment.run, experiment.prepared
-    recipe = experiment.recipe.as_dict()
-    card = experiment.card
-    origin = {"source": card.source, "licence": card.licence} if card.source else None
-    about = {"data": dataset.root, "saccade": saccade.__version__}
-    run.write_args({**recipe, "run": about | ({"weights": origin} if origin else {})})
-    run.write_environment()
-    images = prepared.ingested.images
-    run.write_table(
-        run.images,
-        {
-            "key": [example.key for example in prepared.dataset.examples],
-            "split": list(prepared.part),
-            **images,
-        },
-    )
-    first = next(experiment.train.epoch(0))
-    titles = [title(prepared.dataset.examples[row].target) for row in first.indices.tolist()]
-    picture = mosaic(first, experiment.card.preprocessing, titles)
-    picture.save(run.root / "train_batch0.jpg", quality=90)
-    # the manifest marks the run as begun, so it comes last
-    run.write_json(run.data, prepared.manifest)
+    return rows[torch.randperm(len(rows), generator=generator)[:count]].sort().values

@@ -10,7 +10,8 @@ from functools import partial
 import torch
 from torch import nn
 
-from saccade.assemble import Experiment, announce, assemble
+from saccade.announce import announce, write_start
+from saccade.assemble import Experiment, assemble
 from saccade.data.batches import Batches
 from saccade.data.dataset import Dataset
 from saccade.errors import SaccadeError, Stopped
@@ -71,6 +72,8 @@ def _begin_or_resume(experiment: Experiment) -> Progress:
         experiment.average,
     )
     if resumed is None:
+        if not experiment.run.data.is_file():
+            write_start(experiment)
         announce(experiment)
         return Progress(losses=torch.full((len(experiment.prepared.dataset),), math.nan))
     progress, told = resumed
@@ -251,7 +254,7 @@ def _finish(experiment: Experiment, progress: Progress) -> None:
     card = replace(card, decision=experiment.task.decide(undecided.results, targets))
     # thresholds are part of the network from here on, so everything kept is scored with them
     final = replace(experiment, task=table.from_card(card))
-    for split, batches in (("train", final.clean), ("dev", final.dev)):
+    for split, batches in (("train", final.closing), ("dev", final.dev)):
         recorder = Recorder()
         measures, metric, _ = _evaluate(final, batches, recorder)
         write_scores(run, split, recorder, metric, prepared.dataset, prepared.ingested.pixels)

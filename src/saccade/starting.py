@@ -200,9 +200,10 @@ def plan(recipe: Recipe, model: nn.Module, backbone: Backbone, body: set[nn.Para
 
 def plan_sentences(recipe: Recipe, plan: Plan, *, examples: int) -> list[str]:
     """The plan and its reason, for the user; nothing where all learns from the first step."""
-    told = plan.sentences(recipe.train.epochs or 0)
-    if not told:
+    settings = recipe.model
+    if settings.freeze == "none" and not settings.head_epochs and settings.stage_decay == 1:
         return []
+    told = plan.sentences(recipe.train.epochs or 0)
     reason = f"{examples} training examples"
     if plan.frozen:
         reason += ": the fewer, the more of the network is kept"

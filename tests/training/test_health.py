@@ -159,7 +159,7 @@ def test_variances_of_a_deep_stack_fall_with_sigmoid_and_stay_with_he() -> None:
 
 
 def test_probe_size() -> None:
-    assert [probe_size(count) for count in (5, 100, 3000, 60000)] == [5, 16, 30, 64]
+    assert [probe_size(count) for count in (5, 100, 6000, 60000)] == [5, 16, 30, 64]
 
 
 def test_dropout_behind_layers_acts_in_training_alone() -> None:
