@@ -54,7 +54,15 @@ def test_the_run_folder_holds_what_it_promises(run: saccade.Trained) -> None:
         if value is None
     ]
     allowed = {"model.weights", "model.freeze", "model.norm", "model.act", "model.init"}
-    allowed |= {"model.dropout", "model.stem", "loss.binary", "loss.name", "data.dev", "data.test"}
+    allowed |= {
+        "model.dropout",
+        "model.stem",
+        "model.pretrain_epochs",
+        "loss.binary",
+        "loss.name",
+        "data.dev",
+        "data.test",
+    }
     allowed |= {"model.stochastic_depth"}
     assert set(undecided) <= allowed
 
