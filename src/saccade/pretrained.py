@@ -58,7 +58,8 @@ def resolve(given: str, network: str | None, progress: Progress) -> Start:
     if published is not None:
         file = weights.fetch(published, lambda done, all: progress("fetching weights", done, all))
         return from_published(published, file)
-    if path.is_dir() or path.with_name("card.json").is_file():
+    of_run = path.suffix == ".safetensors" and path.with_name("card.json").is_file()
+    if path.is_dir() or of_run:
         return _from_run(path, network)
     found = read_tensors(path)
     name = network or infer(found.tensors, hint=path.stem)

@@ -288,3 +288,12 @@ def test_a_hash_travels_with_the_tensors(tmp_path: Path) -> None:
     path = tmp_path / "a.pth"
     torch.save({"a": torch.ones(2)}, path)
     assert read_tensors(path).sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("card", ["[1]", "{", '{"task": 1}', '{"task": "x", "fields": 3}'])
+def test_a_run_with_a_strange_card_is_refused(tmp_path: Path, card: str) -> None:
+    path = tmp_path / "best.safetensors"
+    safetensors.torch.save_file({"a": torch.ones(2)}, path)
+    (tmp_path / "card.json").write_text(card)
+    with pytest.raises(SaccadeError):
+        pretrained.resolve(str(path), None, _silent)

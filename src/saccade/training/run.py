@@ -249,14 +249,16 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], ModelCard]:
             )
     try:
         tensors = load(path.read_bytes())
-        values = json.loads(card.read_text(encoding="utf-8"))
+        return tensors, ModelCard.from_dict(json.loads(card.read_text(encoding="utf-8")))
+    except SaccadeError:
+        raise
     except Exception as error:
         raise SaccadeError(
-            f"{path}: cannot be read ({error}). The file is damaged or not a safetensors file.",
+            f"{path}: cannot be read with its card.json ({error}). One of them is damaged, or not "
+            "what its name says.",
             name="damaged-weights",
             files=[str(path)],
         ) from error
-    return tensors, ModelCard.from_dict(values)
 
 
 def environment() -> dict[str, str]:
