@@ -25,15 +25,15 @@ from saccade.improve.ensemble import Ensemble, combine
 from saccade.predict import Prediction, Predictor
 from saccade.predict import load as load_predictor
 from saccade.prepare import Prepared, Reporter, prepare_data
-from saccade.recipe import Recipe, from_dict, make_recipe, read_recipe
+from saccade.recipe import KEYS, Recipe, from_dict, make_recipe, read_recipe
 from saccade.training.run import RunFolder, latest_run, new_run, open_run
 from saccade.types import Notice
 from saccade.validate import Validation, validate
 
 __all__ = ["Check", "Reporter", "Trained", "check", "ensemble", "load", "open", "train"]
 
-MAY_CHANGE = ("epochs", "patience", "workers", "device")
-"""Keys that a resumed run may be given anew; anything else belongs in a run of its own."""
+MAY_CHANGE = ("train.epochs", "train.patience", "data.workers", "train.device")
+"""Settings that a resumed run may be given anew; anything else belongs in a run of its own."""
 
 
 def open(data: Any, *, task: str | None = None) -> Dataset:
@@ -208,17 +208,17 @@ def _resumed_recipe(run: RunFolder, given: dict[str, Any]) -> Recipe:
     values = run.read_args()
     values.pop("run", None)
     before = from_dict(values)
-    after = make_recipe({key: given[key] for key in given}, before)
-    allowed = make_recipe({key: given[key] for key in given if key in MAY_CHANGE}, before)
-    if after != allowed:
-        changed = [
-            key
-            for key in given
-            if key not in MAY_CHANGE and make_recipe({key: given[key]}, before) != before
-        ]
+    wanted = {KEYS.get(key, key): value for key, value in given.items()}
+    allowed = {key: value for key, value in wanted.items() if key in MAY_CHANGE}
+    changed = [
+        key
+        for key in wanted
+        if key not in MAY_CHANGE and make_recipe({key: wanted[key]}, before) != before
+    ]
+    if changed:
         raise SaccadeError(
             f"--resume: {run.root} was begun with another {', '.join(changed)}. Leave it out to "
             f"go on, or start a run of another --name. (May change: {', '.join(MAY_CHANGE)}.)",
             name="resume-differs",
         )
-    return allowed
+    return make_recipe(allowed, before)
