@@ -77,6 +77,7 @@ def complete(recipe: Recipe, facts: Facts) -> Recipe:
     )
     decided: dict[str, dict[str, Any]] = {
         "data": {
+            "seed": recipe.train.seed,
             "imgsz": (facts.height, facts.width),
             "channels": facts.channels,
             "fit": facts.fit,

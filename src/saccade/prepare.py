@@ -107,7 +107,7 @@ def prepare_data(
         splits = split(
             dataset,
             images=ingested.images,
-            seed=recipe.data.seed,
+            seed=recipe.train.seed if recipe.data.seed is None else recipe.data.seed,
             dev=recipe.data.dev,
             test=recipe.data.test,
             together=_copies(ingested),

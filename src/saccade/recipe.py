@@ -48,8 +48,8 @@ class DataRecipe(Part):
     dev: float | None = Share
     test: float | None = Share
     """Shares of all examples; None = by the amount of data."""
-    seed: int = Limited(default=0, ge=0, lt=2**31)
-    """Of the split; apart from train.seed, so that trainings of any seed share their dev part."""
+    seed: int | None = Limited(default=None, ge=0, lt=2**31)
+    """Of the split; None = that of the training. Given, trainings of any seed share their parts."""
     fraction: float = Limited(default=1.0, gt=0, le=1)
     """Share of the training part that is used."""
     sampling: Literal["once", "balanced", "replacement"] = "once"

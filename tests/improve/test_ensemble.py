@@ -24,10 +24,11 @@ KEYS = {"epochs": 3, "batch": 64, "device": "cpu"}
 @pytest.fixture(scope="module")
 def members(tmp_path_factory: pytest.TempPathFactory) -> list[saccade.Trained]:
     project = tmp_path_factory.mktemp("runs")
-    settings = {"data.mean": [0.4], "data.std": [0.2], "optimizer.name": "adam"}
+    split = {"data.seed": 0}
+    settings = {**split, "data.mean": [0.4], "data.std": [0.2], "optimizer.name": "adam"}
     return [
         saccade.train("sample:digits", project=project, model="convnet", seed=seed, **KEYS, **more)
-        for seed, more in ((1, {}), (2, {"settings": settings}))
+        for seed, more in ((1, {"settings": split}), (2, {"settings": settings}))
     ]
 
 

@@ -19,7 +19,7 @@ SETTINGS = {
     "data.std": "likewise",
     "data.dev": "share of all examples kept for choosing; by amount, 0.01 to 0.2",
     "data.test": "share of all examples kept for the final test; likewise",
-    "data.seed": "of the split, apart from train.seed (0)",
+    "data.seed": "of the split; that of the training when left out",
     "data.fraction": "share of the training part that is used (1.0)",
     "data.sampling": "once, balanced (classes drawn equally often), replacement",
     "data.class_weights": "none, or balanced: rare classes weigh more in the loss",

@@ -97,7 +97,7 @@ def _check(runs: Sequence[RunFolder], cards: Sequence[ModelCard]) -> None:
 def _unfit(run: RunFolder, why: str) -> SaccadeError:
     return SaccadeError(
         f"{run.root} does not fit to the first member: {why}. Train members on the same data with "
-        "the same --imgsz and data.seed, and with another --seed, --model or recipe.",
+        "the same --imgsz and --set data.seed=0, and with another --seed, --model or recipe.",
         name="unfit-member",
         files=[str(run.root)],
     )
