@@ -54,7 +54,7 @@ def _limits(
     findings: Sequence[Finding],
 ) -> str:
     dev = shown(evidence, evidence.errors["dev"].value)
-    fault = f" First fault: {findings[0].message}" if findings else ""
+    fault = _fault(findings)
     if limit == "nothing":
         return f"Nothing limits the result beyond noise: dev error {dev}.{fault}"
     if limit == "cannot-tell":
@@ -68,6 +68,12 @@ def _limits(
     unknown = " at most" if limit == "avoidable-bias" and evidence.human is None else ""
     value = shown(evidence, gaps[limit].value)
     return f"{WORDS[limit].capitalize()} limits the result: {value}{unknown} of {dev}.{fault}"
+
+
+def _fault(findings: Sequence[Finding]) -> str:
+    """The first fault in words; what is only worth knowing is none."""
+    faults = [finding for finding in findings if finding.severity != "info"]
+    return f" First fault: {faults[0].message}" if faults else ""
 
 
 def _sureness(evidence: Evidence, gaps: Mapping[Limit, Measure], limit: Limit) -> str:
@@ -102,7 +108,7 @@ def _unfinished(evidence: Evidence, findings: Sequence[Finding]) -> Verdict:
     command = findings[0].command if findings else commands.resume(evidence)
     done = len(evidence.curves.get("epoch", ()))
     planned = commands.of_recipe(evidence, "train.epochs", "?")
-    fault = f" First fault: {findings[0].message}" if findings else ""
+    fault = _fault(findings)
     return Verdict(
         limit="cannot-tell",
         gap=None,

@@ -88,12 +88,6 @@ def vanishing_gradients(evidence: Evidence) -> Finding | None:
     if not len(ratios) or np.median(ratios) > limit:
         return None
     weakest = signals.worst_layer(evidence, -table[0])
-    change = (
-        commands.setting("model.act", "relu")
-        if bounded
-        else commands.setting("model.norm", "batch")
-    )
-    knob = "activation" if bounded else "normalisation"
     return Finding(
         name="vanishing-gradients",
         severity="error",
@@ -102,11 +96,9 @@ def vanishing_gradients(evidence: Evidence) -> Finding | None:
             "weakest_over_head": float(np.median(ratios)),
             "train_error_of_chance": rest,
         },
-        knob=knob,
+        knob="normalisation",
         goal="fit training",
-        command=commands.retrain(evidence, change, commands.setting("model.norm", "batch"))
-        if bounded
-        else commands.retrain(evidence, change),
+        command=commands.retrain(evidence, commands.setting("model.norm", "batch")),
         expected_gain=0.96 * _reach(evidence),
     )
 
