@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import saccade
 from saccade.assemble import Experiment
 from saccade.data.pictures import mosaic
 from saccade.training.estimate import estimate
+from saccade.training.run import environment
 
 
 def announce(experiment: Experiment) -> None:
@@ -51,7 +51,7 @@ def write_start(experiment: Experiment) -> None:
     recipe = experiment.recipe.as_dict()
     card = experiment.card
     origin = {"source": card.source, "licence": card.licence} if card.source else None
-    about = {"data": prepared.dataset.origin, "saccade": saccade.__version__}
+    about = {"data": prepared.dataset.origin, "saccade": environment()["saccade"]}
     run.write_args({**recipe, "run": about | ({"weights": origin} if origin else {})})
     run.write_environment()
     images = prepared.ingested.images
