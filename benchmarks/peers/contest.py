@@ -86,12 +86,12 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Contest:
-    """All rounds of one network. calibrations: speed of a convolution between the rounds."""
+    """All rounds of one network. calibrations: best and usual speed of a convolution."""
 
     facts: dict[str, Any]
     outcomes: dict[str, Outcome]
     workers: dict[str, int | None]
-    calibrations: list[float]
+    calibrations: list[tuple[float, float]]
     overhead: dict[str, list[float]]
 
 
@@ -100,7 +100,7 @@ def run(
     job: dict[str, Any],
     *,
     rounds: int,
-    calibrate: Callable[[], float],
+    calibrate: Callable[[], tuple[float, float]],
     say: Callable[[str], None],
 ) -> Contest:
     """Epochs in turns: A B C D A B C D. The warm-up chooses each peer's number of workers."""
