@@ -16,11 +16,11 @@ from protocol import serve
 from torch.nn import functional as F
 
 import saccade
-from saccade import experiment as training
-from saccade.assemble import Experiment, assemble
 from saccade.data.batches import Batches
+from saccade.experiment import train as training
+from saccade.experiment.assemble import Experiment, assemble
+from saccade.experiment.prepare import Reporter
 from saccade.ops.cost import describe, total
-from saccade.prepare import Reporter
 from saccade.recipe import make_recipe
 from saccade.training.progress import Progress
 from saccade.training.run import new_run

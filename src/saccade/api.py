@@ -20,15 +20,15 @@ from saccade.data.audit import audit, summary, worst_first
 from saccade.data.dataset import Dataset
 from saccade.data.open import open_dataset
 from saccade.errors import SaccadeError
-from saccade.experiment import train as run_experiment
+from saccade.experiment.prepare import Prepared, Reporter, prepare_data
+from saccade.experiment.train import train as run_experiment
+from saccade.experiment.validate import Validation, validate
 from saccade.improve.ensemble import Ensemble, combine
 from saccade.predict import Prediction, Predictor
 from saccade.predict import load as load_predictor
-from saccade.prepare import Prepared, Reporter, prepare_data
 from saccade.recipe import KEYS, Recipe, from_dict, make_recipe, read_recipe
 from saccade.training.run import RunFolder, latest_run, new_run, open_run
 from saccade.types import Notice
-from saccade.validate import Validation, validate
 
 __all__ = ["Check", "Reporter", "Trained", "check", "ensemble", "load", "open", "train"]
 

@@ -10,9 +10,9 @@ import torch
 
 import saccade
 from saccade.errors import SaccadeError
+from saccade.experiment.prepare import Reporter
 from saccade.models import catalog
 from saccade.models.autoencoder import Autoencoder
-from saccade.prepare import Reporter
 
 KEYS: dict[str, Any] = {"model": "convnet", "epochs": 1, "batch": 64, "device": "cpu"}
 SETTINGS = {"model.pretrain": "autoencoder", "model.pretrain_epochs": 2, "data.fraction": 0.1}

@@ -13,8 +13,8 @@ from torch import nn
 
 import saccade
 from saccade.errors import SaccadeError
+from saccade.experiment.prepare import Reporter
 from saccade.models import catalog, weights
-from saccade.prepare import Reporter
 from saccade.training.optim import make_optimizer, parameter_names
 from saccade.training.transfer import Plan, everything, make_plan, stages
 

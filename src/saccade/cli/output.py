@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from saccade.prepare import Reporter
+    from saccade.experiment.prepare import Reporter
 
 
 class Output:
@@ -55,7 +55,7 @@ class Output:
 
         first_line: the first line said is a result, and goes to stdout.
         """
-        from saccade.prepare import Reporter
+        from saccade.experiment.prepare import Reporter
 
         waiting = first_line
 

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from saccade.data.dataset import Dataset
 from saccade.errors import SaccadeError
+from saccade.experiment.prepare import Reporter
+from saccade.experiment.validate import Validation, validate
 from saccade.ops.intervals import bootstrap
 from saccade.predict import ENSEMBLE, OWN, load
-from saccade.prepare import Reporter
 from saccade.training.run import RunFolder
 from saccade.types import Measure, ModelCard
-from saccade.validate import Validation, validate
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,8 +14,8 @@ from PIL import Image
 
 from saccade.data.checks.facts import some_of
 from saccade.data.strata import classes_of
+from saccade.experiment.prepare import Prepared
 from saccade.files import write_atomic
-from saccade.prepare import Prepared
 from saccade.types import Notice
 
 SETS = 8  # sets of copies shown with pictures, per finding

@@ -11,18 +11,18 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from saccade import starting
 from saccade.data.batches import Batches
 from saccade.data.dataset import Dataset
-from saccade.defaults import Facts, complete
 from saccade.errors import SaccadeError
+from saccade.experiment import starting
+from saccade.experiment.defaults import Facts, complete
+from saccade.experiment.prepare import Prepared, Reporter, make_batches, prepare_data
+from saccade.experiment.settle import settle
 from saccade.models import catalog
 from saccade.predict import OWN
-from saccade.prepare import Prepared, Reporter, make_batches, prepare_data
 from saccade.pretrained import Start
 from saccade.protocols import Backbone, Task, Whitens
 from saccade.recipe import Recipe
-from saccade.settle import settle
 from saccade.tap import drop_after
 from saccade.tasks import table
 from saccade.tasks.own import as_backbone

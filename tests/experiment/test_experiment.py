@@ -14,7 +14,7 @@ from torch import nn
 
 import saccade
 from saccade.errors import SaccadeError, Stopped
-from saccade.prepare import Reporter
+from saccade.experiment.prepare import Reporter
 from saccade.training.checkpoint import load_checkpoint
 
 FAST = {"model": "convnet", "epochs": 2, "batch": 128, "device": "cpu"}

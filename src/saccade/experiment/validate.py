@@ -13,10 +13,10 @@ import torch
 
 from saccade.data.dataset import Dataset
 from saccade.errors import SaccadeError
+from saccade.experiment.prepare import Prepared, Reporter, make_batches, prepare_data
+from saccade.experiment.scoring import Recorder, defined, measures_as_dict, write_scores
 from saccade.predict import Predictor
-from saccade.prepare import Prepared, Reporter, make_batches, prepare_data
 from saccade.recipe import from_dict
-from saccade.scoring import Recorder, defined, measures_as_dict, write_scores
 from saccade.training.loop import evaluate
 from saccade.training.run import RunFolder
 from saccade.types import Measure, ModelCard

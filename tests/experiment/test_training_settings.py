@@ -64,7 +64,7 @@ def test_an_optimiser_by_name_with_its_own_rate(tmp_path: Path, name: str) -> No
 
 
 def test_every_optimiser_has_a_default_rate() -> None:
-    from saccade.defaults import _rate
+    from saccade.experiment.defaults import _rate
 
     assert all(0 < _rate(name, "resnet18", 64) <= 1 for name in OPTIMISERS)
 
@@ -93,7 +93,7 @@ def test_rate_by_a_sweep_is_written_down(tmp_path: Path) -> None:
 
 
 def test_little_memory_cuts_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("saccade.settle.free_memory", lambda device: 4_000_000)
+    monkeypatch.setattr("saccade.experiment.settle.free_memory", lambda device: 4_000_000)
     run = train(tmp_path, {})
     pieces = run.folder.read_args()["train"]["accumulate"]
     assert 1 < pieces < 64
@@ -107,7 +107,7 @@ def test_mixing_and_replacement_learn(tmp_path: Path) -> None:
 
 
 def test_mixing_is_refused_where_a_task_cannot_learn_from_it() -> None:
-    from saccade.settle import check_mixing
+    from saccade.experiment.settle import check_mixing
 
     check_mixing(make_recipe({"task": "multilabel", "augment.mixup": 0.2}))
     with pytest.raises(SaccadeError, match=r"augment\.mixup"):

@@ -10,13 +10,13 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from saccade import pretrained
-from saccade.defaults import Brought
 from saccade.errors import SaccadeError
+from saccade.experiment.defaults import Brought
+from saccade.experiment.prepare import Prepared, make_batches
 from saccade.files import write_atomic
 from saccade.fitting import fill
 from saccade.models import catalog, weights
 from saccade.models.autoencoder import Autoencoder
-from saccade.prepare import Prepared, make_batches
 from saccade.pretrained import Start
 from saccade.protocols import Backbone
 from saccade.recipe import Recipe

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from saccade.assemble import Experiment
 from saccade.data.pictures import mosaic
+from saccade.experiment.assemble import Experiment
 from saccade.training.estimate import estimate
 from saccade.training.run import environment
 

@@ -10,17 +10,17 @@ from functools import partial
 import torch
 from torch import nn
 
-from saccade.announce import announce, write_start
-from saccade.assemble import Experiment, assemble
 from saccade.data.batches import Batches
 from saccade.data.dataset import Dataset
 from saccade.errors import SaccadeError, Stopped
+from saccade.experiment.announce import announce, write_start
+from saccade.experiment.assemble import Experiment, assemble
+from saccade.experiment.prepare import Reporter
+from saccade.experiment.scoring import Recorder, measures_as_dict, printable, write_scores
 from saccade.ops.init import WEIGHTED
 from saccade.predict import load_tensors
-from saccade.prepare import Reporter
 from saccade.protocols import Metric
 from saccade.recipe import Recipe
-from saccade.scoring import Recorder, measures_as_dict, printable, write_scores
 from saccade.tap import first_non_finite, layer_names
 from saccade.tasks import table
 from saccade.training.average import update_average
