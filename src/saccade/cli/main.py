@@ -23,6 +23,7 @@ VERBS = {
     "val": "Measure a trained network on a part of its data, or on other data.",
     "predict": "Use a trained network on pictures, folders or patterns.",
     "diagnose": "Say what limits a run, how sure that is, and what to type next.",
+    "errors": "List mistakes, what they have in common, and what mending them could gain.",
     "ensemble": "Let several runs answer as one.",
     "report": "Write a run's report, one HTML file that needs no network.",
     "check": "Look for what is wrong with a data set, before any training.",
