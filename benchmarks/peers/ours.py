@@ -22,6 +22,7 @@ from saccade.experiment.assemble import Experiment, assemble
 from saccade.experiment.prepare import Reporter
 from saccade.ops.cost import describe, total
 from saccade.recipe import make_recipe
+from saccade.training.device import kept_memory
 from saccade.training.progress import Progress
 from saccade.training.run import new_run
 from saccade.training.signals import StopRequest
@@ -159,4 +160,5 @@ def bare(experiment: Experiment, batches: list[Batch], smoothing: float) -> None
 
 
 if __name__ == "__main__":
-    serve(Ours(read_job()))
+    with kept_memory():
+        serve(Ours(read_job()))

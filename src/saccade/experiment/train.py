@@ -24,7 +24,7 @@ from saccade.recipe import Recipe
 from saccade.tap import first_non_finite, layer_names
 from saccade.tasks import table
 from saccade.training.average import update_average
-from saccade.training.device import use_threads
+from saccade.training.device import kept_memory, use_threads
 from saccade.training.estimate import clock
 from saccade.training.health import COLUMNS, probe, rows, snapshot, update_ratios
 from saccade.training.loop import NonFiniteLoss, evaluate, train_epoch
@@ -54,7 +54,7 @@ def train(
     started = time.perf_counter()
     with catch_signals() as request:
         experiment = assemble(dataset, recipe, run, reporter=reporter or Reporter(), module=module)
-        with use_threads(experiment.hardware.threads):
+        with use_threads(experiment.hardware.threads), kept_memory():
             progress = _begin_or_resume(experiment)
             while progress.epoch < experiment.epochs and not _out_of_patience(experiment, progress):
                 _train_epoch(experiment, progress, request)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -54,6 +56,31 @@ def use_threads(count: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+_MMAP_MAX, _TRIM_THRESHOLD = -4, -1
+"""Parameters of glibc's mallopt (malloc.h)."""
+
+
+@contextlib.contextmanager
+def kept_memory() -> Iterator[None]:
+    """Freed memory stays with the process while the block runs, where the C library is glibc.
+
+    By default every large tensor is mapped anew and handed back when freed, so that each training
+    step pays for clean pages again: a tenth to a third of its time on a CPU.
+    """
+    library = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if not (hasattr(library, "mallopt") and hasattr(library, "malloc_trim")):
+        yield
+        return
+    library.mallopt(_MMAP_MAX, 0)
+    library.mallopt(_TRIM_THRESHOLD, -1)
+    try:
+        yield
+    finally:
+        library.mallopt(_MMAP_MAX, 65536)  # glibc's own values
+        library.mallopt(_TRIM_THRESHOLD, 128 * 1024)
+        library.malloc_trim(0)
 
 
 def choose(device: str | None = None, precision: Precision | None = None) -> Hardware:
