@@ -23,11 +23,11 @@ def clean_pages(rounds: int) -> int:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the parameters are those of glibc")
 def test_kept_memory_is_used_again_and_given_back() -> None:
-    outside = clean_pages(4)
+    outside = clean_pages(10)
     with kept_memory():
-        inside = clean_pages(4)
-    assert inside < outside / 10
-    assert clean_pages(4) > outside / 2
+        inside = clean_pages(10)
+    assert inside < outside / 4
+    assert clean_pages(10) > outside / 2
 
 
 def test_threads_are_put_back() -> None:

@@ -69,10 +69,10 @@ def kept_memory() -> Iterator[None]:
     By default every large tensor is mapped anew and handed back when freed, so that each training
     step pays for clean pages again: a tenth to a third of its time on a CPU.
     """
-    library = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if not (hasattr(library, "mallopt") and hasattr(library, "malloc_trim")):
+    if not (sys.platform == "linux" and hasattr(ctypes.CDLL(None), "malloc_trim")):
         yield
         return
+    library = ctypes.CDLL(None)
     library.mallopt(_MMAP_MAX, 0)
     library.mallopt(_TRIM_THRESHOLD, -1)
     try:
