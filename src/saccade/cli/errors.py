@@ -32,15 +32,29 @@ MOST = 20
     group="Data",
     help="Take over tags and columns from an edited errors.csv or errors.xlsx.",
 )
+@key("--open", "opened", is_flag=True, group="Page", help="Go through them in the browser.")
+@key("--no-browser", is_flag=True, group="Page", help="With --open: print the address alone.")
 @json_key
 @click.pass_obj
-def command(output: Output, run: str, split: str, right: int, table: Path | None) -> None:
+def command(
+    output: Output,
+    run: str,
+    split: str,
+    right: int,
+    table: Path | None,
+    opened: bool,
+    no_browser: bool,
+) -> None:
     """List the mistakes of RUN, and what mending them could gain.
 
     Writes a row for every mistake and for a drawn sample of what was right into RUN/errors:
     errors.csv with thumbnails, and errors.xlsx where openpyxl is installed. For every automatic
     tag, class, source and confusion, and for your own tags, it tells the share of the error and
     the ceiling: the error left if all of those were right.
+
+    --open shows them on a page on which you tag mistakes, add columns and mark wrong labels, with
+    the keyboard. It is served to this machine alone until Ctrl-C; every key is on the disk before
+    the page confirms it.
     """
     from saccade.diagnose.mistakes import Marks, import_sheet, mistake_table
     from saccade.training.run import open_run
@@ -50,7 +64,15 @@ def command(output: Output, run: str, split: str, right: int, table: Path | None
     taken = None if table is None else import_sheet(table, found, marks)
     if taken is not None:
         output.note(f"{taken} rows taken over from {table}")
-    output.value(_tell(output, found, marks))
+    told = _tell(output, found, marks)
+    if not opened:
+        output.value(told)
+        return
+    from saccade.cli.pages import offer
+    from saccade.review import errors_page, serve
+
+    serve(errors_page(found, marks), lambda url: offer(output, url, told, browser=not no_browser))
+    _tell(output, mistake_table(found.run, split, right=right), marks)
 
 
 def _tell(output: Output, found: Any, marks: Any) -> dict[str, Any]:
