@@ -261,12 +261,6 @@ def test_task_that_does_not_fit(table):
         table("path,label\n0.png,a\n1.png,b\n", task="regression")
 
 
-def test_boxes_are_no_class_table(shared):
-    with pytest.raises(SaccadeError) as caught:
-        open_dataset(shared / "raccoon")
-    assert caught.value.name == "no-labels"
-
-
 CELL = st.text("ab|;,\"' 0159.-é漢\n", max_size=6)
 
 

@@ -72,6 +72,7 @@ class Header:
 
     format   as `sniff` names it;  mode: Pillow's name of the pixel layout in the file
     frames   of an animation or pages of a document, 1 where there is but one picture
+    turned   EXIF orientation, 1 to 8: how the stored picture is turned to be displayed
     """
 
     format: str
@@ -79,16 +80,17 @@ class Header:
     height: int
     mode: str
     frames: int
+    turned: int = 1
 
 
 def header(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Header:
     """Read the header alone. Raises SaccadeError "broken-file" where it makes no sense."""
     with _opened(data, max_pixels) as (form, opened):
-        turned = _orientation(data, form, opened) > 4
+        turned = _orientation(data, form, opened)
         width, height = opened.size
-        if turned:
+        if turned > 4:
             width, height = height, width
-        return Header(form, width, height, opened.mode, _frames(opened))
+        return Header(form, width, height, opened.mode, _frames(opened), turned)
 
 
 def decode(

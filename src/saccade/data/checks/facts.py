@@ -14,7 +14,7 @@ from saccade.data.dataset import Dataset
 from saccade.data.duplicates import clusters, near_duplicates, worth_searching
 from saccade.data.ingest import Ingested
 from saccade.data.manifest import plain
-from saccade.data.strata import classes_of, units
+from saccade.data.strata import class_names, classes_of, units
 from saccade.types import Example, Notice, Severity
 
 SHOWN = 5  # names in a message; a notice's `files` holds all
@@ -45,8 +45,20 @@ class Facts:
 
     @cached_property
     def labels(self) -> list[str]:
-        """Each example's whole annotation as text, to compare."""
-        return [json.dumps(plain(e.target), sort_keys=True) for e in self.dataset.examples]
+        """Each example's annotation as text, to compare; of places only what lies there.
+
+        Nobody draws the same box or point twice to the pixel.
+        """
+        placed = [
+            field for field in self.dataset.fields if field.kind in ("box", "boxes", "points")
+        ]
+        told = []
+        for example in self.dataset.examples:
+            target = dict(example.target)
+            for field in placed:
+                target[field.name] = sorted(class_names(field, target.get(field.name)))
+            told.append(json.dumps(plain(target), sort_keys=True))
+        return told
 
     @cached_property
     def copies(self) -> np.ndarray:

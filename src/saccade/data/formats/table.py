@@ -34,13 +34,13 @@ _SUFFIXES = ("", ".jpg", ".png", ".jpeg", ".JPG", ".PNG", ".tif", ".webp", ".bmp
 
 def sniff(tree: Tree) -> int:
     """2 for one table (or one per part) whose paths lead to pictures, 1 where it may be meant."""
-    found = [key for key in _tables(tree) if _usable(tree, key)]
+    found = [key for key in tables(tree) if _usable(tree, key)]
     if not found:
         return 0
     return 2 if len(found) == 1 or len(_by_part(found)) == len(found) else 1
 
 
-def _tables(tree: Tree) -> list[str]:
+def tables(tree: Tree) -> list[str]:
     """The tables nearest to the root."""
     keys = [key for key in tree.files if suffix(key) in ENDINGS]
     depth = min((key.count("/") for key in keys), default=0)
@@ -60,7 +60,7 @@ def _usable(tree: Tree, key: str) -> bool:
     except SaccadeError:
         return True  # read() will say what is wrong with it
     names = {name.casefold() for name in rows.header}
-    at = _path_column(rows.header)
+    at = path_column(rows.header)
     if at is None or names >= _BOXES or not names - _ROLES - {rows.header[at].casefold()}:
         return False
     paths = Paths(tree, posixpath.dirname(key))
@@ -69,7 +69,7 @@ def _usable(tree: Tree, key: str) -> bool:
 
 def read(tree: Tree, task: str | None = None) -> Dataset:
     """The one table of a tree, or its tables by part."""
-    found = [key for key in _tables(tree) if _usable(tree, key)]
+    found = [key for key in tables(tree) if _usable(tree, key)]
     parts = _by_part(found)
     if len(found) > 1 and len(parts) < len(found):
         raise SaccadeError(
@@ -124,28 +124,29 @@ class Paths:
         return os.path.relpath(name, root) if name.startswith(root + "/") else name
 
 
-def _path_column(header: Sequence[str]) -> int | None:
+def path_column(header: Sequence[str]) -> int | None:
+    """Place of the column that names the pictures."""
     names = [name.casefold() for name in header]
     return next((names.index(name) for name in _PATHS if name in names), None)
 
 
 def _dataset(
     tree: Tree,
-    tables: list[tuple[str, Rows]],
+    given_tables: list[tuple[str, Rows]],
     base: str,
     parts: dict[str, Split],
     task: str | None,
 ) -> Dataset:
-    where, rows = tables[0]
-    for name, other in tables[1:]:
+    where, rows = given_tables[0]
+    for name, other in given_tables[1:]:
         if other.header != rows.header:
             raise bad(
                 name, f"has the columns {', '.join(other.header)}; {where} has others: "
                 f"{', '.join(rows.header)}"
             )  # fmt: skip
-    given = [parts.get(name) for name, table in tables for _ in table.cells]
-    cells = [row for _, table in tables for row in table.cells]
-    lines = [line for _, table in tables for line in table.lines]
+    given = [parts.get(name) for name, table in given_tables for _ in table.cells]
+    cells = [row for _, table in given_tables for row in table.cells]
+    lines = [line for _, table in given_tables for line in table.lines]
     rows = Rows(rows.header, cells, lines, rows.delimiter)
     keys = _keys(rows, Paths(tree, base), where)
     meaning = interpret(_target_columns(rows), task, where)
@@ -166,7 +167,7 @@ def _dataset(
 
 
 def _target_columns(rows: Rows) -> list[Column]:
-    at = _path_column(rows.header)
+    at = path_column(rows.header)
     others = {name for name in _PATHS if name not in ("image_id", "id")}
     return [
         Column(name, [row[place] for row in rows.cells], rows.lines, comma=rows.delimiter != ",")
@@ -177,7 +178,7 @@ def _target_columns(rows: Rows) -> list[Column]:
 
 def _keys(rows: Rows, paths: Paths, where: str) -> list[str]:
     """The key of each row's picture; a missing one keeps its name and is named when loaded."""
-    at = _path_column(rows.header)
+    at = path_column(rows.header)
     if at is None:
         raise bad(
             where,
@@ -222,9 +223,9 @@ def _examples(
         example = Example(
             key=key,
             target=target,
-            split=given[row] or _split(cells, roles, line, where),
-            group=_cell(cells, roles, "group"),
-            source=_cell(cells, roles, "source"),
+            split=given[row] or split_of(cells, roles, line, where),
+            group=cell_of(cells, roles, "group"),
+            source=cell_of(cells, roles, "source"),
         )
         if not target:
             unlabelled.append(key)
@@ -250,12 +251,14 @@ def _notice(name: str, keys: list[str], what: str) -> Iterable[Notice]:
         yield Notice(name=name, severity="warning", message=message, files=tuple(keys))
 
 
-def _cell(cells: Sequence[str], roles: dict[str, int], role: str) -> str | None:
+def cell_of(cells: Sequence[str], roles: dict[str, int], role: str) -> str | None:
+    """What the column called `role` says in a row, None where it is blank or not there."""
     return cells[roles[role]].strip() or None if role in roles else None
 
 
-def _split(cells: Sequence[str], roles: dict[str, int], line: int, where: str) -> Split | None:
-    written = _cell(cells, roles, "split")
+def split_of(cells: Sequence[str], roles: dict[str, int], line: int, where: str) -> Split | None:
+    """The part that a row names. Raises SaccadeError "bad-table" for an unknown one."""
+    written = cell_of(cells, roles, "split")
     if written is None:
         return None
     part = PARTS.get(written.casefold())
