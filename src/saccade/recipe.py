@@ -52,6 +52,10 @@ class DataRecipe(Part):
     """Of the split; None = that of the training. Given, trainings of any seed share their parts."""
     fraction: float = Limited(default=1.0, gt=0, le=1)
     """Share of the training part that is used."""
+    labels: str | None = None
+    """File of corrected labels, as `saccade labels` writes it."""
+    human_error: float | None = Limited(default=None, ge=0)
+    """Error of people on the same pictures, for the diagnosis; 0.02 = 2 %."""
     sampling: Literal["once", "balanced", "replacement"] = "once"
     class_weights: Literal["none", "balanced"] = "none"
     allow_dropped: float = Limited(default=0.01, ge=0, le=1)
@@ -196,6 +200,8 @@ KEYS = {
     "dropout": "model.dropout",
     "imgsz": "data.imgsz",
     "fraction": "data.fraction",
+    "labels": "data.labels",
+    "human_error": "data.human_error",
     "workers": "data.workers",
     "epochs": "train.epochs",
     "batch": "train.batch",

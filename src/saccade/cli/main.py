@@ -24,6 +24,8 @@ VERBS = {
     "predict": "Use a trained network on pictures, folders or patterns.",
     "diagnose": "Say what limits a run, how sure that is, and what to type next.",
     "errors": "List mistakes, what they have in common, and what mending them could gain.",
+    "human": "Measure how well people do on the same pictures.",
+    "labels": "Rank labels that look wrong; accept, change or drop them beside the data.",
     "ensemble": "Let several runs answer as one.",
     "report": "Write a run's report, one HTML file that needs no network.",
     "check": "Look for what is wrong with a data set, before any training.",

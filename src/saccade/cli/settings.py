@@ -21,6 +21,8 @@ SETTINGS = {
     "data.test": "share of all examples kept for the final test; likewise",
     "data.seed": "of the split; that of the training when left out",
     "data.fraction": "share of the training part that is used (1.0)",
+    "data.labels": "file of corrected labels, as `saccade labels` writes it",
+    "data.human_error": "error of people on the same pictures, for the diagnosis (0.02 = 2 %)",
     "data.sampling": "once, balanced (classes drawn equally often), replacement",
     "data.class_weights": "none, or balanced: rare classes weigh more in the loss",
     "data.allow_dropped": "share of unreadable pictures that is still accepted (0.01)",

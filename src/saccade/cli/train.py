@@ -18,6 +18,8 @@ from saccade.cli.settings import recipe_of, settings_help
 @key("--task", group="Data", help="What to learn; inferred from the data when left out.")
 @key("--imgsz", type=Size(), group="Data", help="Side, or HEIGHT,WIDTH, of the network input.")
 @key("--fraction", type=float, group="Data", help="Share of the training part that is used.")
+@key("--labels", group="Data", metavar="FILE", help="Corrected labels, as `labels` writes them.")
+@key("--human-error", type=float, group="Data", metavar="SHARE", help="Of people, 0.02 for 2 %.")
 @key("--workers", type=int, group="Data", help="Threads that decode pictures.")
 @key("--model", group="Model", metavar="NAME", help="One of `saccade models`, or timm/NAME.")
 @key("--weights", group="Model", metavar="W", help="Start from: imagenet, a weights file, a run.")

@@ -108,7 +108,7 @@ def _human(run: RunFolder, recipe: Mapping[str, Any], human_error: float | None)
     if human_error is None and measured.is_file():
         values = run.read_json(measured)
         return Measure(value=values["value"], low=values["low"], high=values["high"], n=values["n"])
-    noted = recipe.get("run", {}).get("human_error")
+    noted = (recipe.get("data") or {}).get("human_error")
     value = human_error if human_error is not None else noted
     if value is None:
         return None

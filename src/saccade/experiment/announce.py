@@ -7,6 +7,8 @@ from typing import Any
 
 from saccade.data.pictures import mosaic
 from saccade.experiment.assemble import Experiment
+from saccade.experiment.prepare import labels_of
+from saccade.files import write_atomic
 from saccade.training.estimate import estimate
 from saccade.training.run import environment
 
@@ -52,6 +54,10 @@ def write_start(experiment: Experiment) -> None:
     card = experiment.card
     origin = {"source": card.source, "licence": card.licence} if card.source else None
     about = {"data": prepared.dataset.origin, "saccade": environment()["saccade"]}
+    labels = labels_of(run, experiment.recipe)
+    if labels is not None and labels != run.labels:
+        # what is said in the user's file from now on does not reach this run
+        write_atomic(run.labels, labels.read_bytes())
     run.write_args({**recipe, "run": about | ({"weights": origin} if origin else {})})
     run.write_environment()
     images = prepared.ingested.images

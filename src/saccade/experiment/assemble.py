@@ -16,7 +16,7 @@ from saccade.data.dataset import Dataset
 from saccade.errors import SaccadeError
 from saccade.experiment import starting
 from saccade.experiment.defaults import Facts, complete
-from saccade.experiment.prepare import Prepared, Reporter, make_batches, prepare_data
+from saccade.experiment.prepare import Prepared, Reporter, labels_of, make_batches, prepare_data
 from saccade.experiment.settle import settle
 from saccade.models import catalog
 from saccade.predict import OWN
@@ -116,6 +116,7 @@ def assemble(
         reporter=reporter,
         minimum_side=_minimum_side(recipe),
         manifest=run.read_json(run.data) if begun else None,
+        labels=labels_of(run, recipe),
     )
     rows = prepared.used(recipe)
     facts = _facts(prepared, rows, hardware, recipe.task or dataset.tasks[0])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from saccade.data.augment import Augment
 from saccade.data.batches import Batches, encode_targets, statistics
+from saccade.data.corrections import correct, read_corrections
 from saccade.data.dataset import Dataset
 from saccade.data.duplicates import near_duplicates, worth_searching
 from saccade.data.ingest import Ingested, ingest
@@ -20,6 +22,7 @@ from saccade.data.splits import split
 from saccade.errors import SaccadeError
 from saccade.recipe import Recipe
 from saccade.training.device import Hardware
+from saccade.training.run import RunFolder
 from saccade.types import Notice
 
 
@@ -89,29 +92,35 @@ def prepare_data(
     minimum_side: int = 1,
     manifest: Mapping[str, Any] | None = None,
     split_now: bool = True,
+    labels: Path | None = None,
 ) -> Prepared:
     """Decode, check, split and encode.
 
     manifest: of a run that these data belong to; then its split is kept, and changed files are an
     error. split_now: False keeps the parts the data name themselves, "" where they name none.
+    labels: a file of corrections; dropped examples belong to no part ("").
     Raises SaccadeError when more pictures are unreadable than the recipe allows.
     """
     ingested = _ingest(dataset, recipe, reporter, minimum_side)
     _check_dropped(dataset, ingested, recipe)
     dataset = dataset.select(ingested.rows)
     notices: tuple[Notice, ...] = ()
+    given = dataset
+    dataset, kept = correct(given, read_corrections(labels) if labels else ())
     if not split_now:
         part = np.array([example.split or "" for example in dataset.examples])
         manifest, method = {}, "as the data name them"
     elif manifest is None:
+        # by the labels as they were, so that a correction moves no picture to another part
         splits = split(
-            dataset,
+            given,
             images=ingested.images,
             seed=recipe.train.seed if recipe.data.seed is None else recipe.data.seed,
             dev=recipe.data.dev,
             test=recipe.data.test,
             together=_copies(ingested),
         )
+        splits = replace(splits, part=np.where(kept, splits.part, ""))
         part, method, notices = splits.part, splits.method, splits.notices
         manifest = make_manifest(dataset, ingested, splits)
     else:
@@ -126,6 +135,13 @@ def prepare_data(
         notices=(*dataset.notices, *ingested.broken, *notices),
         method=method,
     )
+
+
+def labels_of(run: RunFolder, recipe: Recipe) -> Path | None:
+    """The corrected labels of a run: its own copy, or, before it has begun, the user's file."""
+    if recipe.data.labels is None:
+        return None
+    return run.labels if run.labels.is_file() else Path(recipe.data.labels).expanduser()
 
 
 def make_batches(

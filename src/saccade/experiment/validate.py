@@ -13,7 +13,7 @@ import torch
 
 from saccade.data.dataset import Dataset
 from saccade.errors import SaccadeError
-from saccade.experiment.prepare import Prepared, Reporter, make_batches, prepare_data
+from saccade.experiment.prepare import Prepared, Reporter, labels_of, make_batches, prepare_data
 from saccade.experiment.scoring import Recorder, defined, measures_as_dict, write_scores
 from saccade.predict import Predictor
 from saccade.recipe import from_dict
@@ -77,6 +77,7 @@ def validate(
         reporter=reporter or Reporter(),
         manifest=run.read_json(run.data) if own else None,
         split_now=own,
+        labels=labels_of(run, recipe) if own else None,
     )
     rows = prepared.rows(split)
     if not own and not dataset.parts():

@@ -2,6 +2,7 @@
 
 runs/<task>/<name>[N]/
     args.yaml  results.csv  environment.json  log.txt  data.json  data.parquet  dynamics.parquet
+    labels.csv (corrected labels, where given)
     predictions/<split>.parquet  weights/best.safetensors  weights/card.json  weights/last/
 """
 
@@ -88,6 +89,10 @@ class RunFolder:
     @property
     def looks(self) -> Path:
         return self.root / "test_looks.json"
+
+    @property
+    def labels(self) -> Path:
+        return self.root / "labels.csv"
 
     def predictions(self, split: str) -> Path:
         return self.root / "predictions" / f"{split}.parquet"

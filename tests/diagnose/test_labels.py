@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from diagnose.made_run import RECIPE, share, write_run
+from saccade.diagnose.evidence import read_evidence
+from saccade.diagnose.labels import advice, average_losses, find_suspects, learned_late
+from saccade.errors import SaccadeError
+
+
+def test_what_is_learned_late_is_suspect() -> None:
+    losses = np.full((100, 8), 0.4)
+    losses[:5] = [[3.0, 3, 3, 3, 2, 2, 1, 1]] * 5  # learned by heart in the end
+    losses[7] = np.nan
+    losses[8, :4] = np.nan
+    average = average_losses(losses)
+    assert np.isnan(average[7]) and average[8] == pytest.approx(0.4)
+    assert learned_late(average, 4).tolist() == [0, 1, 2, 3, 4]
+    # where most of it is not learned, nothing can be said
+    assert len(learned_late(np.full(100, 2.0), 4)) == 0
+
+
+def test_planted_dev_labels_come_first_and_are_counted(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", {"train": share(300, 0.0), "dev": share(300, 0.1)})
+    rows = run.read_table(run.predictions("dev")).to_pydict()
+    planted = [place for place, error in enumerate(rows["error"]) if error][:20]
+    for place in planted:  # the network is sure of another class
+        answer = "abc".index(rows["label"][place])
+        rows["probabilities"][place] = [0.97 if n == answer else 0.015 for n in range(3)]
+    run.write_table(run.predictions("dev"), rows)
+    found = find_suspects(read_evidence(run))
+    assert {each.key for each in found.suspects[:20]} == {rows["key"][place] for place in planted}
+    assert found.suspects[0].guess == rows["label"][planted[0]]
+    assert found.labels == {"train": 300, "dev": 300}
+    assert found.counts()["train"] == 0 and found.counts()["dev"] >= 20
+    assert found.mistakes == 30 and found.mislabelled.value >= 2 / 3
+    assert found.ceiling == pytest.approx(0.1 * (1 - found.mislabelled.value))
+    told = advice(found, test_scored=False)
+    assert "of 30 dev mistakes" in told[0] and told[1].startswith("Correcting pays")
+    assert "same criteria" in told[2]
+
+
+def test_clean_labels_do_not_pay(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", {"train": share(300, 0.0), "dev": share(300, 0.05)})
+    found = find_suspects(read_evidence(run))
+    assert not found.pays
+    assert advice(found, test_scored=True, judged=["dev"])[-1].startswith("Judge test")
+
+
+def test_other_tasks_are_sent_elsewhere(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", {"train": share(60, 0.0), "dev": share(60, 0.05)})
+    run.write_args({**RECIPE, "task": "multilabel"})
+    with pytest.raises(SaccadeError, match="no single class per picture"):
+        find_suspects(read_evidence(run))
