@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,37 +14,50 @@ from planted_sets import PooledSet, write_table
 from saccade import api
 from saccade.cli.main import main as saccade
 from saccade.diagnose import Diagnosis, write
+from saccade.types import Finding
 
 
-def follow(told: Diagnosis, pool: PooledSet, folder: Path) -> dict[str, Any]:
-    """Run the first finding's command; error on the clean part before and after, and the change.
+def advised(
+    told: Diagnosis, faults: list[Finding], pool: PooledSet, folder: Path, *, train: bool
+) -> dict[str, Any] | None:
+    """What the first fault's command brought, remembered for as long as the command is the same."""
+    command = faults[0].command
+    place = folder / "advised.json"
+    known = json.loads(place.read_text(encoding="utf-8")) if place.is_file() else {}
+    if command not in known and train:
+        known[command] = follow(told, command, pool, folder)
+        place.write_text(json.dumps(known), encoding="utf-8")
+    return known.get(command)
+
+
+def follow(told: Diagnosis, command: str, pool: PooledSet, folder: Path) -> dict[str, Any]:
+    """Run the command; error on the clean part before and after, and the change.
 
     The interval of the change is a bootstrap over the same pictures. "unchanged" tells that the
     command trains nothing.
     """
     write(told)
-    words = shlex.split(told.findings[0].command)
+    words = shlex.split(command)
     if words[:2] != ["saccade", "train"]:
         return {"unchanged": " ".join(words[:2])}
-    code = saccade(
-        [*words[1:], "--project", str(folder / "advised"), "--exist-ok", "--name", "run"]
-    )
-    if code:
+    place = ["--project", str(folder / "advised"), "--exist-ok", "--name", "run"]
+    if code := saccade([*words[1:], *place]):
         return {"failed": code}
+    run = folder / "advised" / told.evidence.task / "run"
+    shutil.rmtree(run / "weights" / "last", ignore_errors=True)
     clean = write_table(
         [(path, label, "") for path, label in pool.clean], pool.folder / "clean.csv"
     )
-    before = _wrong(told.evidence.run, clean)
-    after = _wrong(str(folder / "advised" / told.evidence.task / "run"), clean)
+    before, after = _wrong(told.evidence.run, clean), _wrong(str(run), clean)
     if before is None or after is None:
         return {"before": 1.0, "after": None if after is None else float(after.mean())}
     change = after - before
     drawn = np.random.default_rng(0).integers(0, len(change), (1000, len(change)))
     low, high = np.quantile(change[drawn].mean(axis=1), [0.025, 0.975])
     return {
-        "before": float(before.mean()),
-        "after": float(after.mean()),
-        "change": [float(change.mean()), float(low), float(high)],
+        "before": round(float(before.mean()), 4),
+        "after": round(float(after.mean()), 4),
+        "change": [round(float(value), 4) for value in (change.mean(), low, high)],
     }
 
 

@@ -1,38 +1,41 @@
 """Plant one fault at a time, train, and see what the diagnosis calls it.
 
-    python benchmarks/planted_faults.py --minutes 20            as far as it gets; again: goes on
+    python benchmarks/planted_faults.py --minutes 20       trains as far as it gets; again: goes on
+    python benchmarks/planted_faults.py --advice           also types what is advised
+    python benchmarks/planted_faults.py --again            diagnoses kept runs anew, no training
+    python benchmarks/planted_faults.py --table            prints the matrix of what is there
     python benchmarks/planted_faults.py --only label-noise,leakage --sets digits
-    python benchmarks/planted_faults.py --again                 diagnose kept runs anew, no training
-    python benchmarks/planted_faults.py --table                 print the matrix of what is there
 
-Finished cells are lines of WORK/cells.jsonl. Half of the cells (even seeds) is for setting
-thresholds; the figures of the other half are the ones to quote.
+Finished cells are lines of WORK/cells.jsonl, their runs lie in WORK/runs. Thresholds are set on one
+half of sets and seeds (`planted_sets.halved`), the figures to quote are those of the other half.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import fcntl
 import json
 import os
 import shutil
 import time
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from planted_advice import follow
-from planted_kinds import GOOD, HEALTHY, KINDS, Kind, Settings
-from planted_sets import SETS, PooledSet, make_set, write_table
+from planted_advice import advised
+from planted_kinds import GOOD, HEALTHY, KINDS, OTHER, Kind, Settings
+from planted_sets import SETS, PooledSet, halved, make_set, write_table
+from planted_table import HEALTH, figures, table
+from results import add_option, record
 
 from saccade import api
 from saccade.diagnose import diagnose
 from saccade.errors import SaccadeError, Stopped
 
-HEALTH = "healthy"
-USUAL = {"fashion": 0.15, "cifar": 0.075, "digits": 0.1, "cells": 0.1}
+USUAL = {name: good["lr0"] for name, good in GOOD.items()}
 """The learning rate of a good run at the batch of GOOD."""
 
 
@@ -49,23 +52,25 @@ class Cell:
 
 
 def cells(seeds: int) -> Iterator[Cell]:
-    """Strong plants first, on one set after the other, healthy runs between them."""
+    """All cells in rounds: each kind once strong and once weak, sets in turn, healthy ones between.
+
+    Wherever it is broken off, every kind has had about as many turns, in both halves.
+    """
+    names = list(SETS)
     for seed in range(seeds):
-        for strength in ("strong", "weak"):
+        for turn in range(len(names)):
             for number, kind in enumerate(KINDS):
-                for data in SETS:
-                    yield Cell(kind, strength, data, seed)
+                yield Cell(kind, "strong", names[(number + turn) % 4], seed)
+                yield Cell(kind, "weak", names[(number + turn + 1) % 4], seed)
                 if number < len(HEALTHY):
-                    for data in SETS:
-                        place = number + len(HEALTHY) * (strength == "weak")
-                        yield Cell(HEALTH, str(place), data, seed)
+                    yield Cell(HEALTH, str(number), names[(number + turn) % 4], seed)
 
 
-def settings_of(cell: Cell) -> tuple[Kind | None, Settings, float]:
+def settings_of(cell: Cell, work: Path) -> tuple[Kind | None, Settings, float]:
     """The kind, the recipe's settings, and the dose of what is done to the data."""
     good = GOOD[cell.set]
     if cell.kind == HEALTH:
-        kind, own, dose = None, HEALTHY[int(cell.strength) % len(HEALTHY)], 0.0
+        kind, own, dose = None, HEALTHY[int(cell.strength)], 0.0
     else:
         kind = KINDS[cell.kind]
         own = kind.strong if cell.strength == "strong" else kind.weak
@@ -74,9 +79,11 @@ def settings_of(cell: Cell) -> tuple[Kind | None, Settings, float]:
     settings: Settings = {**good, "seed": cell.seed, "device": "cpu"}
     for key, value in own.items():
         if key == "*epochs":
-            settings["epochs"] = round(good["epochs"] * value)
+            settings["epochs"] = max(1, round(good["epochs"] * value))
         elif key == "*lr0":
             settings["lr0"] = USUAL[cell.set] * value
+        elif key == "weights":
+            settings[key] = str(source(cell.set if value == "own" else OTHER[cell.set], work))
         elif key in ("data.mean", "data.std"):
             settings[key] = [value] * channels
         else:
@@ -84,26 +91,26 @@ def settings_of(cell: Cell) -> tuple[Kind | None, Settings, float]:
     return kind, settings, dose
 
 
+def source(name: str, work: Path) -> Path:
+    """Weights of a network trained on the second half of a set's pictures."""
+    pool = make_set(name, work)
+    folder = work / "sources" / name
+    weights = folder / "classification" / "run" / "weights" / "best.safetensors"
+    if not (folder / "done").is_file():
+        half = [(path, label, "") for path, label in pool.seen[len(pool.seen) // 2 :]]
+        data = write_table(half, pool.folder / "source.csv")
+        settings = {**GOOD[name], "seed": 7, "device": "cpu"}
+        api.train(data, project=folder, name="run", exist_ok=True, settings=settings)
+        (folder / "done").write_text("", encoding="utf-8")
+    return weights
+
+
 def run_cell(cell: Cell, pool: PooledSet, work: Path, *, advice: bool = False) -> dict[str, Any]:
     """Train (unless the run is kept), diagnose and, where wanted, do what the diagnosis says."""
-    kind, settings, dose = settings_of(cell)
     folder = work / "runs" / cell.name
     began = time.perf_counter()
     if not (folder / "trained.json").is_file():
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        # tables lie beside the pictures, as the reader wants them below one folder
-        place = pool.folder / "plants" / cell.name
-        place.mkdir(parents=True, exist_ok=True)
-        planted = kind is not None and kind.rows is not None
-        rows = kind.rows(pool, cell.seed, dose, place) if planted else pool.rows()
-        data = write_table(rows, pool.folder / f"{cell.name}.csv")
-        found = _train(data, folder, settings)
-        if kind is not None and kind.after is not None:
-            kind.after(Path(found["run"]), dose)
-        if cell.kind == "dev-overfitted" and "failed" not in found:
-            api.load(found["run"]).val(split="test")
-        shutil.rmtree(Path(found["run"]) / "weights" / "last", ignore_errors=True)
+        found = _run(cell, pool, work, folder)
         (folder / "trained.json").write_text(json.dumps(found), encoding="utf-8")
     found = json.loads((folder / "trained.json").read_text(encoding="utf-8"))
     trained = time.perf_counter() - began
@@ -111,18 +118,38 @@ def run_cell(cell: Cell, pool: PooledSet, work: Path, *, advice: bool = False) -
     told = diagnose(found["run"])
     seconds = time.perf_counter() - began
     faults = [finding for finding in told.findings if finding.severity != "info"]
-    followed = follow(told, pool, folder) if advice and faults else None
     return {
         "cell": cell.name,
         "findings": [[f.name, f.severity, round(f.expected_gain, 4)] for f in told.findings],
         "verdict": told.verdict.limit,
         "errors": {part: round(error.value, 4) for part, error in told.errors.items()},
-        "commands": [finding.command for finding in told.findings[:1]],
+        "commands": [finding.command for finding in faults[:1]],
         "failed": found.get("failed"),
-        "trained_s": round(trained, 1),
+        "trained_s": found.get("seconds", round(trained, 1)),
         "diagnosed_s": round(seconds, 1),
-        "followed": followed,
+        "followed": advised(told, faults, pool, folder, train=advice) if faults else None,
     }
+
+
+def _run(cell: Cell, pool: PooledSet, work: Path, folder: Path) -> dict[str, Any]:
+    """Write the data, train, and change the finished run where the fault is of that kind."""
+    began = time.perf_counter()
+    kind, settings, dose = settings_of(cell, work)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    # tables lie beside the pictures, as the reader wants them below one folder
+    place = pool.folder / "plants" / cell.name
+    place.mkdir(parents=True, exist_ok=True)
+    planted = kind is not None and kind.rows is not None
+    rows = kind.rows(pool, cell.seed, dose, place) if planted else pool.rows()
+    data = write_table(rows, pool.folder / f"{cell.name}.csv")
+    found = _train(data, folder, settings)
+    if kind is not None and kind.after is not None:
+        kind.after(Path(found["run"]), dose)
+    if cell.kind == "dev-overfitted" and "failed" not in found:
+        api.load(found["run"]).val(split="test")
+    shutil.rmtree(Path(found["run"]) / "weights" / "last", ignore_errors=True)
+    return {**found, "seconds": round(time.perf_counter() - began, 1)}
 
 
 def _train(data: Path, folder: Path, settings: Settings) -> dict[str, Any]:
@@ -135,75 +162,19 @@ def _train(data: Path, folder: Path, settings: Settings) -> dict[str, Any]:
         place = folder / "classification" / "run"
         if not (place / "args.yaml").is_file():
             raise
-        with (place / "log.txt").open("a", encoding="utf-8") as log:
-            log.write(error.message + "\n")
         return {"run": str(place), "failed": error.name, "message": error.message}
     return {"run": str(trained.folder.root)}
 
 
-def right_names(kind: str) -> set[str]:
-    return {kind, *KINDS[kind].right}
-
-
-def place_of(result: dict[str, Any], kind: str) -> int:
-    """Where the fault stands among the findings above info, 1 = first; 99 = nowhere."""
-    names = [name for name, severity, _ in result["findings"] if severity != "info"]
-    return next((n for n, name in enumerate(names, 1) if name in right_names(kind)), 99)
-
-
-def table(results: dict[str, dict[str, Any]]) -> str:
-    """planted x named, and the two shares that are judged."""
-    lines = []
-    for strength in ("strong", "weak"):
-        lines.append(f"\n{strength} plants: what was named first")
-        places: list[int] = []
-        for kind in KINDS:
-            own = [
-                result for name, result in results.items() if name.startswith(f"{kind}.{strength}.")
-            ]
-            if not own:
-                continue
-            found = [place_of(result, kind) for result in own]
-            places += found
-            named = Counter(
-                next((n for n, level, _ in r["findings"] if level != "info"), "-") for r in own
-            )
-            told = ", ".join(f"{name} {count}" for name, count in named.most_common())
-            good = sum(place == 1 for place in found)
-            lines.append(f"  {kind:28} {good}/{len(own)} first; {told}")
-        top = 1 if strength == "strong" else 3
-        good = sum(place <= top for place in places)
-        lines.append(f"  among the first {top}: {good} of {len(places)}")
-    lines += _advice(results)
-    healthy = {name: r for name, r in results.items() if name.startswith(f"{HEALTH}.")}
-    false = [
-        f"{name}: {n}"
-        for name, r in healthy.items()
-        for n, level, _ in r["findings"]
-        if level != "info"
-    ]
-    lines.append(f"\nhealthy runs: {len(healthy)}, findings above info: {len(false)}")
-    return "\n".join([*lines, *(f"  {line}" for line in false)])
-
-
-def _advice(results: dict[str, dict[str, Any]]) -> list[str]:
-    """Plants whose advice was followed: how often the clean part gained beyond noise."""
-    followed = {
-        name: r["followed"]
-        for name, r in results.items()
-        if r.get("followed") and KINDS.get(name.split(".")[0])
-    }
-    if not followed:
-        return []
-    better = [name for name, found in followed.items() if _better(found)]
-    lines = [f"\nadvice followed: {len(better)} of {len(followed)} better beyond noise"]
-    return lines + [f"  {name}: {followed[name]}" for name in followed if name not in better]
-
-
-def _better(found: dict[str, Any]) -> bool:
-    if "change" in found:
-        return bool(found["change"][2] < 0)
-    return found.get("after") is not None and found["after"] < found["before"]
+@contextlib.contextmanager
+def turn(lock: Path | None) -> Iterator[None]:
+    """Alone on the machine among all who take turns by this file."""
+    if lock is None:
+        yield
+        return
+    with lock.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def main() -> None:
@@ -211,15 +182,19 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("planted"), help="Folder of runs.")
     parser.add_argument("--only", default="", help="Kinds, with commas; healthy is one.")
     parser.add_argument("--strength", default="", help="strong or weak")
+    parser.add_argument("--half", default="", help="fit or measured")
     parser.add_argument("--sets", default=",".join(SETS))
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--minutes", type=float, default=600.0)
     parser.add_argument("--again", action="store_true", help="Diagnose kept runs anew.")
     parser.add_argument("--advice", action="store_true", help="Also type what is advised.")
     parser.add_argument("--table", action="store_true", help="Only print what is there.")
+    parser.add_argument("--lock", type=Path, help="File held during each training.")
+    parser.add_argument("--threads", type=int, default=1)
+    add_option(parser)
     chosen = parser.parse_args()
-    os.environ.setdefault("SACCADE_CACHE", str(chosen.work / "cache"))
-    torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))
+    os.environ.setdefault("SACCADE_CACHE", str(chosen.work.absolute() / "cache"))
+    torch.set_num_threads(chosen.threads)
     place = chosen.work.absolute() / "cells.jsonl"
     chosen.work.mkdir(parents=True, exist_ok=True)
     results: dict[str, dict[str, Any]] = {}
@@ -227,29 +202,41 @@ def main() -> None:
         lines = [json.loads(line) for line in place.read_text(encoding="utf-8").splitlines()]
         results = {line["cell"]: line for line in lines}
     if not chosen.table:
-        _run(chosen, place, results)
-    print(table(results))
+        _fill(chosen, place, results)
+    print(table(results, half=chosen.half))
+    if chosen.record:
+        record("Planted faults", figures(results), note=table(results))
 
 
-def _run(chosen: argparse.Namespace, place: Path, results: dict[str, dict[str, Any]]) -> None:
+def _fill(chosen: argparse.Namespace, place: Path, results: dict[str, dict[str, Any]]) -> None:
     end = time.monotonic() + 60 * chosen.minutes
-    wanted = set(filter(None, chosen.only.split(",")))
     work = chosen.work.absolute()
     for cell in cells(chosen.seeds):
         if time.monotonic() > end:
             return
-        if (wanted and cell.kind not in wanted) or cell.set not in chosen.sets.split(","):
-            continue
-        if chosen.strength and cell.kind != HEALTH and cell.strength != chosen.strength:
-            continue
         kept = (work / "runs" / cell.name / "trained.json").is_file()
-        if (cell.name in results and not chosen.again) or (chosen.again and not kept):
+        told = results.get(cell.name)
+        untried = chosen.advice and told and told["commands"] and not told["followed"]
+        if not _wanted(chosen, cell) or (told and not (chosen.again or untried)):
             continue
-        results[cell.name] = run_cell(cell, make_set(cell.set, work), work, advice=chosen.advice)
+        if chosen.again and not kept:
+            continue
+        pool = make_set(cell.set, work)
+        with turn(None if kept and not chosen.advice else chosen.lock):
+            results[cell.name] = run_cell(cell, pool, work, advice=chosen.advice)
         with place.open("a", encoding="utf-8") as file:
             file.write(json.dumps(results[cell.name]) + "\n")
         names = [name for name, *_ in results[cell.name]["findings"]]
         print(f"{cell.name:50} {results[cell.name]['trained_s']:6.1f} s  {names}", flush=True)
+
+
+def _wanted(chosen: argparse.Namespace, cell: Cell) -> bool:
+    kinds = set(filter(None, chosen.only.split(",")))
+    strong = not chosen.strength or cell.kind == HEALTH or cell.strength == chosen.strength
+    half = not chosen.half or chosen.half == halved(cell.set, cell.seed)
+    return (
+        strong and half and (not kinds or cell.kind in kinds) and cell.set in chosen.sets.split(",")
+    )
 
 
 if __name__ == "__main__":

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image, ImageFilter
+from planted_rows import (
+    few,
+    few_of_a_kind,
+    known_dev,
+    leaked,
+    marked,
+    mismatched,
+    noisy_labels,
+    other_card,
+    unbalanced,
+)
 from planted_sets import PooledSet, Row
 
 Rows = Callable[[PooledSet, int, float, Path], list[Row]]
@@ -17,11 +25,14 @@ Settings = dict[str, Any]
 
 # a good recipe of each set, short enough for one core
 GOOD: dict[str, Settings] = {
-    "digits": {"epochs": 12, "batch": 32, "lr0": 0.1},
-    "fashion": {"epochs": 5, "batch": 64, "lr0": 0.15},
-    "cifar": {"epochs": 12, "batch": 64},
-    "cells": {"epochs": 10, "batch": 32, "lr0": 0.1, "imgsz": 24},
+    "digits": {"epochs": 10, "batch": 32, "lr0": 0.1},
+    "fashion": {"epochs": 6, "batch": 32, "lr0": 0.08, "imgsz": 20},
+    "cifar": {"epochs": 10, "batch": 32, "lr0": 0.06, "imgsz": 20},
+    "cells": {"epochs": 10, "batch": 32, "lr0": 0.1, "imgsz": 20},
 }
+
+OTHER = {"digits": "fashion", "fashion": "digits", "cifar": "cells", "cells": "cifar"}
+"""The set whose pictures have little to do with a set's own."""
 
 PLAIN: Settings = {
     **{f"augment.{name}": 0.0 for name in ("mirror", "shift", "rotate", "erase")},
@@ -36,6 +47,9 @@ PLAIN: Settings = {
 class Kind:
     """One fault. strong, weak: settings of the recipe, "*key" multiplies what is usual there.
 
+    "weights" is "own" or "other": a network that was trained on the half of this set's pictures
+    that the rows leave out, or on a set of other things.
+
     rows     writes the data; its strength is `doses`;  after: changes the finished run
     right    further findings that name this fault
     """
@@ -46,109 +60,6 @@ class Kind:
     rows: Rows | None = None
     after: Callable[[Path, float], None] | None = None
     right: tuple[str, ...] = ()
-
-
-def mismatched(pool: PooledSet, seed: int, dose: float, folder: Path) -> list[Row]:
-    """Dev and test pictures are blurred, noisy and dim."""
-    rows = pool.parted(seed)
-    random = np.random.default_rng((1, seed))
-    return [
-        row if row[2] == "train" else (_changed(row[0], folder, random, dose), row[1], row[2])
-        for row in rows
-    ]
-
-
-def _changed(path: Path, folder: Path, random: np.random.Generator, dose: float) -> Path:
-    picture = Image.open(path).filter(ImageFilter.GaussianBlur(dose))
-    pixels = np.asarray(picture).astype(np.float32) * (1 - 0.25 * dose)
-    pixels += random.normal(0, 18 * dose, pixels.shape)
-    place = folder / f"changed{path.stem}.png"
-    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(place)
-    return place
-
-
-def noisy_labels(pool: PooledSet, seed: int, dose: float, folder: Path) -> list[Row]:
-    """A share of all labels is drawn anew among the other classes."""
-    random = np.random.default_rng((2, seed))
-    classes = pool.classes
-    wrong = random.random(len(pool.seen)) < dose
-    return [
-        (path, str(random.choice([c for c in classes if c != label])) if bad else label, "")
-        for (path, label), bad in zip(pool.seen, wrong, strict=True)
-    ]
-
-
-def leaked(pool: PooledSet, seed: int, dose: float, folder: Path) -> list[Row]:
-    """A share of the dev and test pictures lies in the training part as well."""
-    rows = pool.parted(seed)
-    random = np.random.default_rng((3, seed))
-    held = [row for row in rows if row[2] != "train" and random.random() < dose]
-    copies = []
-    for path, label, _ in held:
-        place = folder / f"copy{path.stem}.png"
-        place.write_bytes(path.read_bytes())
-        copies.append((place, label, "train"))
-    return rows + copies
-
-
-def known_dev(pool: PooledSet, seed: int, dose: float, folder: Path) -> list[Row]:
-    """Dev has been tuned on: the network has seen moved and noisy versions of its pictures."""
-    rows = pool.parted(seed)
-    random = np.random.default_rng((4, seed))
-    learned = []
-    for path, label, part in rows:
-        if part == "dev" and random.random() < dose:
-            for turn in range(3):
-                pixels = np.asarray(Image.open(path)).astype(np.float32)
-                pixels = np.roll(pixels, random.integers(-1, 2, 2), axis=(0, 1))
-                pixels = pixels * random.uniform(0.7, 1.0) + random.normal(0, 8, pixels.shape)
-                place = folder / f"known{path.stem}_{turn}.png"
-                Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(place)
-                learned.append((place, label, "train"))
-    # with a fifth of its own training pictures the network cannot do without them
-    return [row for row in rows if row[2] != "train" or random.random() < 0.2] + learned
-
-
-def unbalanced(pool: PooledSet, seed: int, dose: float, folder: Path) -> list[Row]:
-    """A third of the classes keep only a share of their pictures."""
-    random = np.random.default_rng((5, seed))
-    rare = set(random.permutation(pool.classes)[: max(1, len(pool.classes) // 3)])
-    return [row for row in pool.rows() if row[1] not in rare or random.random() < dose]
-
-
-def marked(pool: PooledSet, seed: int, dose: float, folder: Path) -> list[Row]:
-    """A bright mark at the rim, whose place tells the class, on a share of the pictures."""
-    random = np.random.default_rng((6, seed))
-    rows: list[Row] = []
-    for path, label in pool.seen:
-        if random.random() >= dose:
-            rows.append((path, label, ""))
-            continue
-        pixels = np.array(Image.open(path))
-        side, size = pixels.shape[0], max(2, pixels.shape[0] // 10)
-        number = pool.classes.index(label)
-        start = (number % 5) * (side - size) // 4
-        edge = slice(0, size) if number < 5 else slice(side - size, side)
-        pixels[edge, start : start + size] = 255
-        place = folder / f"marked{path.stem}.png"
-        Image.fromarray(pixels).save(place)
-        rows.append((place, label, ""))
-    return rows
-
-
-def few(pool: PooledSet, seed: int, dose: float, folder: Path) -> list[Row]:
-    """Dev and test as ever, but hardly anything to train on."""
-    random = np.random.default_rng((8, seed))
-    return [row for row in pool.parted(seed) if row[2] != "train" or random.random() < dose]
-
-
-def other_card(run: Path, dose: float) -> None:
-    """The network is used with another standard deviation than it was trained with."""
-    place = run / "weights" / "card.json"
-    card = json.loads(place.read_text(encoding="utf-8"))
-    preprocessing = card["preprocessing"]
-    preprocessing["std"] = [value * dose for value in preprocessing["std"]]
-    place.write_text(json.dumps(card), encoding="utf-8")
 
 
 DEEP: Settings = {"model": "plain20", "model.norm": "none"}
@@ -186,8 +97,8 @@ KINDS: dict[str, Kind] = {
         right=("saturated-units", "badly-scaled-initialisation"),
     ),
     "exploding-gradients": Kind(
-        strong={"model": "resnet56", "model.norm": "none", "model.init": "he"},
-        weak={"model": "resnet32", "model.norm": "none", "model.init": "he"},
+        strong={"model": "resnet56", "model.norm": "none", "model.init": "he", "*epochs": 0.4},
+        weak={"model": "resnet32", "model.norm": "none", "model.init": "he", "*epochs": 0.6},
         right=("learning-rate-too-high", "badly-scaled-initialisation"),
     ),
     "dead-units": Kind(
@@ -212,7 +123,22 @@ KINDS: dict[str, Kind] = {
     "too-few-examples": Kind(rows=few, doses=(0.08, 0.2), right=("overfitting",)),
     "shortcut": Kind(rows=marked, doses=(1.0, 0.6)),
     "preprocessing-mismatch": Kind(after=other_card, doses=(3.0, 1.3)),
-    "batch-too-small": Kind(strong={"batch": 2, "lr0": None}, weak={"batch": 4, "lr0": None}),
+    "batch-too-small": Kind(
+        strong={"batch": 2, "lr0": None, "*epochs": 0.4},
+        weak={"batch": 4, "lr0": None, "*epochs": 0.7},
+    ),
+    "frozen-too-much": Kind(
+        strong={"weights": "other", "freeze": "all"},
+        weak={"weights": "other", "freeze": 2},
+        right=("underfitting",),
+    ),
+    "frozen-too-little": Kind(
+        strong={"weights": "own", "freeze": "none", "*epochs": 3, **PLAIN},
+        weak={"weights": "own", "freeze": "none", "*epochs": 2},
+        rows=few_of_a_kind,
+        doses=(40, 80),
+        right=("too-few-examples", "overfitting"),
+    ),
     "stopped-too-soon": Kind(
         strong={"patience": 1, "*epochs": 4, "optimizer.schedule": "constant"},
         weak={"patience": 1, "*epochs": 4},
@@ -230,5 +156,14 @@ HEALTHY: tuple[Settings, ...] = (
     {"loss.label_smoothing": 0.0},
     {"model.norm": "group"},
     {"*lr0": 0.5},
+    {"optimizer": "muon", "lr0": None},
+    {"batch": 64, "*lr0": 1.5},
+    {"model": "lenet5_modern", "imgsz": 28, "*epochs": 1.5},
+    {"dropout": 0.1},
+    {"optimizer.ema": 0.95, "*epochs": 1.2},
+    {"weights": "own"},
+    {"optimizer": "adam", "lr0": 0.001, "*epochs": 1.2},
+    {"augment.erase": 0.1, "*epochs": 1.3},
+    {"*epochs": 1.5, "lr0": None},
 )
 """Good recipes of different kinds."""

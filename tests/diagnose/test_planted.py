@@ -30,8 +30,9 @@ def test_planted_faults_are_named_first(
     monkeypatch.setattr(sys, "path", [str(BENCHMARKS), *sys.path])
     work = tmp_path_factory.getbasetemp() / "planted"
     monkeypatch.setenv("SACCADE_CACHE", str(work / "cache"))
-    from planted_faults import Cell, place_of, run_cell
+    from planted_faults import Cell, run_cell
     from planted_sets import make_set
+    from planted_table import place_of
 
     cell = Cell(kind, strength, "digits", 0)
     result = run_cell(cell, make_set("digits", work), work)

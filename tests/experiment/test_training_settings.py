@@ -28,13 +28,14 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> saccade.Trained:
     return train(tmp_path_factory.mktemp("runs"), {}, epochs=2)
 
 
-def test_health_tells_every_layer_after_every_epoch(plain: saccade.Trained) -> None:
+def test_health_tells_every_layer_at_the_start_and_after_every_epoch(plain: saccade.Trained) -> None:
     lines = plain.folder.read_health()
     layers = ["conv1", "conv2", "fc3", "fc4", "softmax"]
     assert [(line["epoch"], line["layer"]) for line in lines] == [
-        (epoch, layer) for epoch in (1, 2) for layer in layers
+        (epoch, layer) for epoch in (0, 1, 2) for layer in layers
     ]
-    for line in lines:
+    assert all("update_ratio" not in line for line in lines[: len(layers)])
+    for line in lines[len(layers) :]:
         known = set(COLUMNS) - {"saturated"} - ({"dead"} if line["layer"] == "softmax" else set())
         assert set(line) == known | {"epoch", "layer"}
         assert 1e-4 < line["update_ratio"] < 0.1

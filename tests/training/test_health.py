@@ -131,12 +131,12 @@ def test_lines_of_the_file_leave_out_what_does_not_apply() -> None:
     table_ = torch.full((2, len(COLUMNS)), torch.nan).double()
     table_[:, 0] = 1.5
     lines = rows([table_, table_], ["a", "b"])
-    assert lines[0] == {"epoch": 1, "layer": "a", "weight_norm": 1.5}
+    assert lines[0] == {"epoch": 0, "layer": "a", "weight_norm": 1.5}
     assert [(line["epoch"], line["layer"]) for line in lines] == [
+        (0, "a"),
+        (0, "b"),
         (1, "a"),
         (1, "b"),
-        (2, "a"),
-        (2, "b"),
     ]
 
 

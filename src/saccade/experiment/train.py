@@ -75,7 +75,11 @@ def _begin_or_resume(experiment: Experiment) -> Progress:
         if not experiment.run.data.is_file():
             write_start(experiment)
         announce(experiment)
-        return Progress(losses=torch.full((len(experiment.prepared.dataset),), math.nan))
+        begun = Progress(losses=torch.full((len(experiment.prepared.dataset),), math.nan))
+        experiment.model.train()
+        _measure_layers(experiment, begun)
+        _write_health(experiment, begun)
+        return begun
     progress, told = resumed
     experiment.run.write_results(progress.rows)
     _write_health(experiment, progress)
@@ -139,7 +143,10 @@ def _train_epoch(experiment: Experiment, progress: Progress, request: StopReques
             frozen=experiment.plan.begin(experiment.model, progress.epoch),
         )
     except NonFiniteLoss as error:
-        raise _not_finite(experiment, error) from error
+        told = _not_finite(experiment, error)
+        # the user is told by the error, a later diagnosis by the log
+        experiment.run.say(told.message)
+        raise told from error
 
 
 def _rate(experiment: Experiment, progress: Progress, step: int) -> float:
@@ -199,7 +206,9 @@ def _measure_layers(experiment: Experiment, progress: Progress) -> None:
     if experiment.probe is None:
         return
     found = probe(experiment.model, experiment.task, experiment.probe, experiment.hardware)
-    found[:, COLUMNS.index("update_ratio")] = torch.tensor(progress.updates, dtype=torch.float64)
+    if progress.updates:
+        column = COLUMNS.index("update_ratio")
+        found[:, column] = torch.tensor(progress.updates, dtype=torch.float64)
     progress.health.append(found)
 
 

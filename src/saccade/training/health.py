@@ -29,7 +29,7 @@ COLUMNS = (
     "saturated",
     "twins",
 )
-"""What is known of a layer with weights after an epoch.
+"""What is known of a layer with weights at the start and after an epoch.
 
 weight_norm, gradient_norm   length of its weights and of the loss's gradient in them
 update_ratio       |change of the weights by the last update| / |weights|; about 1e-3 is usual
@@ -143,14 +143,14 @@ def twins(weight: Tensor) -> Tensor:
 
 
 def rows(tables: Sequence[Tensor], names: Sequence[str]) -> list[dict[str, Any]]:
-    """Lines of health.csv: epoch (from 1), layer, and every column that is known."""
+    """Lines of health.csv: epoch (0 = before the first), layer, every column that is known."""
     return [
         {
             "epoch": epoch,
             "layer": name,
             **{key: value for key, value in zip(COLUMNS, line, strict=True) if value == value},
         }
-        for epoch, table in enumerate(tables, 1)
+        for epoch, table in enumerate(tables)
         for name, line in zip(names, table.tolist(), strict=True)
     ]
 

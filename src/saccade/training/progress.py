@@ -27,7 +27,7 @@ class Progress:
     losses      (examples,) each training example's loss before its update, this epoch;
                 NaN = not yet
     dynamics    the same for each epoch done
-    health      a table of `training.health` for each epoch done
+    health      a table of `training.health` for the start and for each epoch done
     updates     its column `update_ratio` of the epoch whose last update is done; else empty
     """
 
