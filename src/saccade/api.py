@@ -15,7 +15,7 @@ from typing import Any
 
 from torch import nn
 
-from saccade import report
+from saccade import diagnose, report
 from saccade.data.audit import audit, summary, worst_first
 from saccade.data.dataset import Dataset
 from saccade.data.open import open_dataset
@@ -74,9 +74,29 @@ class Trained:
             reporter=reporter,
         )
 
-    def report(self) -> Path:
-        """Write report.html and its pictures; the path of the page."""
-        return report.write(self.folder)
+    def diagnose(self, *, human_error: float | None = None) -> diagnose.Diagnosis:
+        """What limits this run, which faults its records show, and what to type next.
+
+        Writes diagnosis.json and the tables that commands name. human_error: that of people on the
+        same pictures, in the task's error measure.
+        """
+        told = diagnose.diagnose(self.folder.root, human_error=human_error)
+        diagnose.write(told)
+        return told
+
+    def report(self, *, reporter: Reporter | None = None) -> Path:
+        """Write report.html, its pictures and the diagnosis it begins with; the path of the page.
+
+        A page is written also where a diagnosis fails; the reporter and the log say so.
+        """
+        told = None
+        try:
+            told = self.diagnose()
+        except Exception as error:  # a finished training is worth more than words about it
+            line = f"No diagnosis: {type(error).__name__}: {error}"
+            self.folder.say(line)
+            (reporter or Reporter()).say(line)
+        return report.write(self.folder, told)
 
     def _own_data(self) -> Dataset:
         if self.dataset is not None:
@@ -136,7 +156,7 @@ def train(
         run.drop_if_empty()
         raise
     trained = Trained(run, module=module, dataset=dataset)
-    trained.report()
+    trained.report(reporter=reporter)
     return trained
 
 
@@ -158,7 +178,7 @@ def ensemble(
     reporter = reporter or Reporter()
     reporter.say(str(folder.root))
     made = combine(folders, folder, dataset, reporter=reporter)
-    Trained(folder, dataset=dataset).report()
+    Trained(folder, dataset=dataset).report(reporter=reporter)
     return made
 
 

@@ -71,6 +71,13 @@ def test_train_prints_the_run_first_and_last(trained: tuple[Path, list[str]]) ->
     assert {"report.html", "results.png", "confusion_matrix.png", "val_batch0_pred.jpg"} <= made
 
 
+def test_train_says_what_limits_it_before_the_run(trained: tuple[Path, list[str]]) -> None:
+    place, lines = trained
+    told = json.loads((place / RUN / "diagnosis.json").read_text(encoding="utf-8"))
+    assert lines[-4:-1] == told["verdict"]["lines"]
+    assert lines[-2] == f"Next: {told['verdict']['command']}"
+
+
 def test_val_json(program: Program) -> None:
     value = program.value("val", RUN)
     assert set(value) == MEASURED

@@ -59,7 +59,7 @@ def test_unknown_human_error_is_said(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", {"train": share(600, 0.3), "dev": share(300, 0.32)})
     verdict = judge(read_evidence(run))
     assert verdict.limit == "avoidable-bias"
-    assert "at most" in verdict.lines[0]
+    assert "or less" in verdict.lines[0]
     assert "human-level error unknown" in verdict.lines[1]
 
 

@@ -16,6 +16,7 @@ import saccade
 from saccade.errors import SaccadeError, Stopped
 from saccade.experiment.prepare import Reporter
 from saccade.training.checkpoint import load_checkpoint
+from saccade.training.run import latest_run
 
 FAST = {"model": "convnet", "epochs": 2, "batch": 128, "device": "cpu"}
 
@@ -145,6 +146,10 @@ def test_a_diverging_run_stops_and_names_step_pictures_and_layer(tmp_path: Path)
     assert caught.value.name == "non-finite-loss"
     assert "step" in caught.value.message and "--lr0" in caught.value.message
     assert caught.value.files
+    run = latest_run(tmp_path, "classification", "train")
+    assert run is not None
+    assert caught.value.message in run.log.read_text(encoding="utf-8")
+    assert {line["epoch"] for line in run.read_health()} == {0}
 
 
 def test_class_weights_and_balanced_sampling_run(tmp_path: Path) -> None:

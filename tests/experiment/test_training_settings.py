@@ -28,7 +28,9 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> saccade.Trained:
     return train(tmp_path_factory.mktemp("runs"), {}, epochs=2)
 
 
-def test_health_tells_every_layer_at_the_start_and_after_every_epoch(plain: saccade.Trained) -> None:
+def test_health_tells_every_layer_at_the_start_and_after_every_epoch(
+    plain: saccade.Trained,
+) -> None:
     lines = plain.folder.read_health()
     layers = ["conv1", "conv2", "fc3", "fc4", "softmax"]
     assert [(line["epoch"], line["layer"]) for line in lines] == [

@@ -27,10 +27,9 @@ def command(output: Output, run: str, human_error: float | None) -> None:
     run's records show: evidence, the one knob to turn, the command, what can be gained. Writes
     diagnosis.json, and tables that commands name, into RUN.
     """
-    from saccade.diagnose import diagnose, write
+    from saccade import api
 
-    found = diagnose(run, human_error=human_error)
-    write(found)
+    found = api.load(run).diagnose(human_error=human_error)
     for line in found.verdict.lines:
         output.line(line)
     output.line()

@@ -15,14 +15,13 @@ from saccade.cli.output import Output
 def command(output: Output, run: str) -> None:
     """Write report.html into RUN: one file that needs no network, in light and dark.
 
-    Curves, confusion matrix, precision, recall and F1 per class with intervals, the worst mistakes
-    with pictures, a summary of the data, the complete recipe. A training that still runs can be
-    looked at as well.
+    The diagnosis with the pictures that show it, curves, confusion matrix, precision, recall and
+    F1 per class with intervals, mistakes and what mending them could gain, a summary of the data,
+    the complete recipe. A training that still runs can be looked at as well.
     """
-    from saccade import report
-    from saccade.training.run import open_run
+    from saccade import api
 
-    folder = open_run(run)
-    page = report.write(folder)
+    trained = api.load(run)
+    page = trained.report()
     output.line(str(page))
-    output.value({"run": str(folder.root), "report": str(page)})
+    output.value({"run": str(trained.folder.root), "report": str(page)})

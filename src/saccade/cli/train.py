@@ -75,7 +75,8 @@ def command(
     CSV table with a path and a label per line, IDX files, a zip of any of these, or sample:digits.
 
     The first and the last line printed are the run's folder, between them what it scores on the
-    dev part. The test part stays untouched for `saccade val RUN --split test`.
+    dev part, and in three lines what limits that, how sure it is, and what to type next (see
+    `saccade diagnose`). The test part stays untouched for `saccade val RUN --split test`.
     """
     from saccade import api
 
@@ -95,6 +96,9 @@ def command(
     run = trained.folder
     card = run.read_json(run.card)
     measures_table(output, card["metrics"])
+    if run.diagnosis.is_file():
+        for line in run.read_json(run.diagnosis)["verdict"]["lines"]:
+            output.line(line)
     output.line(str(run.root))
     seconds = time.perf_counter() - began
     output.value(scores_value(str(run.root), card["task"], "dev", card["metrics"], seconds))

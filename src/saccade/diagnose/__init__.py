@@ -15,7 +15,7 @@ from saccade.diagnose.gaps import WORDS, measure_gaps
 from saccade.diagnose.tables import write_tables
 from saccade.diagnose.verdict import judge
 from saccade.files import write_atomic
-from saccade.training.run import open_run
+from saccade.training.run import RunFolder, open_run
 from saccade.types import Evidence, Finding, Limit, Measure, Verdict
 
 __all__ = ["Diagnosis", "diagnose", "diagnosis_of", "write"]
@@ -81,7 +81,7 @@ def diagnosis_of(evidence: Evidence) -> Diagnosis:
 def write(diagnosis: Diagnosis) -> Path:
     """diagnosis.json, and the tables that its commands name, into the run."""
     write_tables(diagnosis.evidence, diagnosis.findings)
-    place = Path(diagnosis.evidence.run) / "diagnosis.json"
+    place = RunFolder(Path(diagnosis.evidence.run)).diagnosis
     text = json.dumps(diagnosis.as_dict(), indent=1, ensure_ascii=False, allow_nan=False)
     write_atomic(place, text)
     return place

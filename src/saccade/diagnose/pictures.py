@@ -37,6 +37,28 @@ def leaked(evidence: Evidence, part: str) -> np.ndarray:
     return leaked_rows
 
 
+SHOWN = 6
+"""Pairs of copies that are shown."""
+
+
+def copies(evidence: Evidence, part: str) -> list[tuple[int, int]]:
+    """Some pictures of `part` and their copies in training, by index: exact ones first."""
+    images = evidence.images
+    own, training = (np.flatnonzero(images["split"] == name) for name in (part, "train"))
+    twins = dict(zip(images["pixel_hash"][training].tolist(), training.tolist(), strict=True))
+    found = [
+        (row, twins[mark])
+        for row, mark in zip(own.tolist(), images["pixel_hash"][own].tolist(), strict=True)
+        if mark in twins
+    ]
+    inside = set(own.tolist())
+    for one, two in _near_pairs(evidence).tolist():
+        pair = (one, two) if one in inside else (two, one)
+        if pair[0] in inside and pair not in found:
+            found.append(pair)
+    return found[:SHOWN]
+
+
 def copies_in_training(evidence: Evidence) -> set[str]:
     """Keys of training pictures of which dev or test holds a copy."""
     images = evidence.images

@@ -65,9 +65,11 @@ def _limits(
             f"Cannot tell what limits the result: {part} has {count} "
             f"{_units(evidence)}, the interval is +-{shown(evidence, half)}.{fault}"
         )
-    unknown = " at most" if limit == "avoidable-bias" and evidence.human is None else ""
+    unknown = ", or less" if limit == "avoidable-bias" and evidence.human is None else ""
     value = shown(evidence, gaps[limit].value)
-    return f"{WORDS[limit].capitalize()} limits the result: {value}{unknown} of {dev}.{fault}"
+    return (
+        f"{WORDS[limit].capitalize()} limits the result: {value}{unknown}; dev error {dev}.{fault}"
+    )
 
 
 def _fault(findings: Sequence[Finding]) -> str:

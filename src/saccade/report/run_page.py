@@ -10,21 +10,22 @@ from typing import Any
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from saccade.diagnose import Diagnosis
 from saccade.files import write_atomic
-from saccade.report import charts, health, outcomes, sections
+from saccade.report import advice, charts, health, outcomes, sections
 from saccade.report.records import Records
 from saccade.training.run import RunFolder
 
 
-def write(run: RunFolder) -> Path:
+def write(run: RunFolder, diagnosis: Diagnosis | None = None) -> Path:
     """Write report.html into `run` and return its path. A run that still trains is fine."""
     # a file name may hold bytes that are no text; the page shows a question mark for each
-    write_atomic(run.report, render(Records(run)).encode("utf-8", "replace"))
+    write_atomic(run.report, render(Records(run), diagnosis).encode("utf-8", "replace"))
     return run.report
 
 
-def render(records: Records) -> str:
-    """The page as text."""
+def render(records: Records, diagnosis: Diagnosis | None = None) -> str:
+    """The page as text, with the diagnosis on top where there is one."""
     environment = Environment(
         loader=PackageLoader("saccade.report"),
         # class and file names are the user's: they must never become markup
@@ -40,6 +41,7 @@ def render(records: Records) -> str:
     return environment.get_template("run.html.jinja").render(
         records=records,
         headline=_headline(records),
+        told=None if diagnosis is None else advice.told(records, diagnosis),
         scores=sections.scores(records),
         curves=sections.curves(records),
         best=sections.best_epoch(records),

@@ -75,6 +75,10 @@ class RunFolder:
         return self.root / "health.csv"
 
     @property
+    def diagnosis(self) -> Path:
+        return self.root / "diagnosis.json"
+
+    @property
     def log(self) -> Path:
         return self.root / "log.txt"
 

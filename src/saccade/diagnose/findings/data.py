@@ -33,7 +33,12 @@ def leakage(evidence: Evidence) -> Finding | None:
         severity="error",
         message=f"{int(copied.sum())} of {len(copied)} {part} pictures lie in the training part "
         "as well: the measured error is too good.",
-        evidence={"leaked": signals.shown(measured), "optimism": gain},
+        evidence={
+            "part": part,
+            "leaked": signals.shown(measured),
+            "optimism": gain,
+            "copies": pictures.copies(evidence, part),
+        },
         knob="split",
         goal="fit test",
         command=commands.without(evidence, "copies"),

@@ -49,6 +49,7 @@ def label_noise(evidence: Evidence) -> Finding | None:
         message=f"about {signals.percent(share.value)} of the {part} labels look wrong; "
         f"{len(suspects)} suspects, first {', '.join(suspects[:3])}.",
         evidence={
+            "part": part,
             "share_of_labels": signals.shown(share),
             "surest_over_all": flatness,
             "suspects": len(suspects),

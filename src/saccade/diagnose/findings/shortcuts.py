@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from saccade.diagnose import commands, signals
+from saccade.diagnose.evidence import SIDE
 from saccade.types import Evidence, Finding
 
 RIM = 4
@@ -31,7 +32,7 @@ def shortcut(evidence: Evidence) -> Finding | None:
         (places, labels), (new, truth) = rows  # type: ignore[misc]
         if min(len(labels), len(truth)) < LEAST_ROWS:
             continue
-        told = given_away(places, labels, new, truth)
+        told, best = given_away(places, labels, new, truth)
         share = float(np.mean(list(told.values())))
         if share < TELLS:
             continue
@@ -45,6 +46,7 @@ def shortcut(evidence: Evidence) -> Finding | None:
                 "where": where,
                 "by_class": told,
                 "examples": len(truth),
+                "places": {} if table is _facts else {name: _frame(n) for name, n in best.items()},
             },
             knob="what the pictures show",
             goal="work in use",
@@ -56,8 +58,10 @@ def shortcut(evidence: Evidence) -> Finding | None:
 
 def given_away(
     places: np.ndarray, labels: np.ndarray, new: np.ndarray, truth: np.ndarray
-) -> dict[str, float]:
+) -> tuple[dict[str, float], dict[str, int]]:
     """Class -> share of its new pictures that the best single place names, and hardly others.
+
+    And class -> that place, where there is one.
 
     places, new: (n, places, features). One shallow tree looks at one place; what it finds on the
     training pictures has to hold on the new ones.
@@ -65,6 +69,7 @@ def given_away(
     from sklearn.tree import DecisionTreeClassifier
 
     best = dict.fromkeys(np.unique(truth.astype(str)).tolist(), 0.0)
+    where: dict[str, int] = {}
     for place in range(places.shape[1]):
         tree = DecisionTreeClassifier(max_leaf_nodes=2 * len(best) + 2, min_samples_leaf=5)
         tree.fit(places[:, place], labels.astype(str))
@@ -73,9 +78,24 @@ def given_away(
             # leaves that are pure in training alone: the rest of a tree's answers is guessing
             named = answer[:, column] >= PURE
             own = truth == name
-            if named.sum() >= 3 and own[named].mean() >= PURE:
-                best[name] = max(best.get(name, 0.0), float(named[own].mean()))
-    return best
+            if named.sum() < 3 or own[named].mean() < PURE:
+                continue
+            if (share := float(named[own].mean())) > best.get(name, 0.0):
+                best[name], where[name] = share, place
+    return best, where
+
+
+def _frame(place: int) -> tuple[float, float, float, float]:
+    """Left, top, width and height, in percent of the picture, of a block with its neighbours."""
+    count = SIDE // BLOCK
+    turn, block = divmod(place, count)
+    rim = np.zeros((SIDE, SIDE), dtype=bool)
+    # the blocks of a side lie in the picture turned so often, as they were taken out of it
+    rim[:RIM, max(0, block - 1) * BLOCK : (block + 2) * BLOCK] = True
+    ys, xs = np.nonzero(np.rot90(rim, -turn))
+    left, top = float(xs.min()), float(ys.min())
+    size = (float(xs.max()) + 1 - left, float(ys.max()) + 1 - top)
+    return (100 * left / SIDE, 100 * top / SIDE, 100 * size[0] / SIDE, 100 * size[1] / SIDE)
 
 
 def _rims(evidence: Evidence, part: str) -> tuple[np.ndarray, np.ndarray] | None:
