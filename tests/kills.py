@@ -48,7 +48,7 @@ def _train(project: Path, settings: dict[str, object]) -> None:
     )
 
 
-def _fork(action: Callable[[], None]) -> int:
+def fork(action: Callable[[], None]) -> int:
     """Run `action` in a child process; its process number."""
     child = os.fork()
     if child:
@@ -112,7 +112,7 @@ def _killed(child: int, after: float | None) -> bool:
 
 
 def run_to_the_end(project: Path, settings: dict[str, object]) -> None:
-    child = _fork(lambda: _train(project, settings))
+    child = fork(lambda: _train(project, settings))
     assert os.waitpid(child, 0)[1] == 0, "the training failed"
 
 
@@ -133,7 +133,7 @@ def kill_and_compare(
         train = partial(_train, project, settings)
         for turn in range(4):
             if turn % 2:
-                child = _fork(train)
+                child = fork(train)
                 how, killed = "random", _killed(child, rng.uniform(0, seconds))
             else:
                 number = rng.randint(1, 40)
@@ -142,7 +142,7 @@ def kill_and_compare(
                     _kill_at_write(number)
                     train()
 
-                how, killed = "inside a write", _killed(_fork(act), None)
+                how, killed = "inside a write", _killed(fork(act), None)
             counts[how] += killed
         run_to_the_end(project, settings)
         found = fingerprint(project)

@@ -28,11 +28,33 @@ from saccade.predict import Prediction, Predictor
 from saccade.predict import load as load_predictor
 from saccade.recipe import KEYS, Recipe, from_dict, make_recipe, read_recipe
 from saccade.training.run import RunFolder, latest_run, new_run, open_run
+from saccade.tune.outcome import Outcome
+from saccade.tune.panda import Diary
+from saccade.tune.panda import nurse as nursed
 from saccade.types import Notice
 
-__all__ = ["Check", "Reporter", "Trained", "check", "ensemble", "load", "open", "train"]
+__all__ = [
+    "Check",
+    "Reporter",
+    "Trained",
+    "check",
+    "ensemble",
+    "load",
+    "nurse",
+    "open",
+    "train",
+    "tune",
+]
 
-MAY_CHANGE = ("train.epochs", "train.patience", "data.workers", "train.device")
+MAY_CHANGE = (
+    "train.epochs",
+    "train.patience",
+    "data.workers",
+    "train.device",
+    "optimizer.lr0",
+    "optimizer.schedule",
+    "optimizer.weight_decay",
+)
 """Settings that a resumed run may be given anew; anything else belongs in a run of its own."""
 
 
@@ -180,6 +202,81 @@ def ensemble(
     made = combine(folders, folder, dataset, reporter=reporter)
     Trained(folder, dataset=dataset).report(reporter=reporter)
     return made
+
+
+def tune(
+    data: Any,
+    *,
+    recipe: Recipe | str | Path | None = None,
+    settings: dict[str, Any] | None = None,
+    project: str | Path = "runs",
+    name: str = "tune",
+    resume: bool = False,
+    storage: str | None = None,
+    reporter: Reporter | None = None,
+    **wish: Any,
+) -> Outcome:
+    """Search for settings by many trainings; the folder with the best recipe and the page.
+
+    settings  by known key or full path: the same in every trial
+    resume    go on with the search of this name, or join it where another process works on it
+    storage   URL of a database that several machines share; None = a file in the folder
+    wish      trials, free, metric, limits, vary, sampler: see `saccade.tune.search.Wish`
+
+    Raises SaccadeError, among others where optuna is not installed.
+    """
+    try:
+        from saccade.tune.search import Wish, place_of, search
+    except ModuleNotFoundError as error:
+        if error.name != "optuna":
+            raise
+        raise SaccadeError(
+            "a search needs optuna, which is not installed: pip install 'saccade[tune]'. "
+            "(--approach panda works without it.)",
+            name="missing-extra",
+        ) from error
+    given = settings or {}
+    start = read_recipe(Path(recipe)) if isinstance(recipe, str | Path) else recipe
+    plan = make_recipe(given, start)
+    dataset = open(data, task=plan.task)
+    task = plan.task or dataset.tasks[0]
+    join = resume or storage is not None
+    folder, where = place_of(Path(project), task, name, join=join, storage=storage)
+    reporter = reporter or Reporter()
+    reporter.say(str(folder))
+    wanted = Wish(fixed=[KEYS.get(key, key) for key in given], **wish)
+    outcome = search(dataset, plan, wanted, folder=folder, where=where, reporter=reporter)
+    report.write_search(outcome)
+    return outcome
+
+
+def nurse(
+    data: Any,
+    *,
+    recipe: Recipe | str | Path | None = None,
+    settings: dict[str, Any] | None = None,
+    project: str | Path = "runs",
+    name: str = "panda",
+    resume: bool = False,
+    every: int = 2,
+    reporter: Reporter | None = None,
+) -> tuple[Trained, Diary]:
+    """Nurse one training: pause it every few epochs, change its rate by what it did, go on.
+
+    Raises SaccadeError for anything wrong with data or settings.
+    """
+    start = read_recipe(Path(recipe)) if isinstance(recipe, str | Path) else recipe
+    plan = make_recipe(settings or {}, start)
+    dataset = open(data, task=plan.task)
+    task = plan.task or dataset.tasks[0]
+    run = latest_run(Path(project), task, name) if resume else None
+    run = run or new_run(Path(project), task, name, exist_ok=resume)
+    reporter = reporter or Reporter()
+    reporter.say(str(run.root))
+    diary = nursed(dataset, plan, run, every=every, reporter=reporter)
+    trained = Trained(run, dataset=dataset)
+    trained.report()
+    return trained, diary
 
 
 def load(run: str | Path, *, module: nn.Module | None = None) -> Trained:

@@ -20,6 +20,7 @@ from saccade.errors import SaccadeError, Stopped
 # what --help shows; a verb's own file is imported only when the verb is called
 VERBS = {
     "train": "Train a network on your pictures.",
+    "tune": "Search for settings by many trainings, or nurse one.",
     "val": "Measure a trained network on a part of its data, or on other data.",
     "predict": "Use a trained network on pictures, folders or patterns.",
     "diagnose": "Say what limits a run, how sure that is, and what to type next.",

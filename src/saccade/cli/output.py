@@ -50,10 +50,11 @@ class Output:
             self.line("  ".join(cells).rstrip())
 
     @contextmanager
-    def reporter(self, *, first_line: bool = False) -> Iterator[Reporter]:
+    def reporter(self, *, first_line: bool = False, always: bool = False) -> Iterator[Reporter]:
         """Lines and a bar with the time left on stderr where that is a terminal, else nothing.
 
         first_line: the first line said is a result, and goes to stdout.
+        always: lines, of a verb that says few and takes long, come without a terminal too.
         """
         from saccade.experiment.prepare import Reporter
 
@@ -65,7 +66,7 @@ class Output:
             waiting = False
 
         if not sys.stderr.isatty():
-            yield Reporter(say=lambda line: first(line, lambda _: None))
+            yield Reporter(say=lambda line: first(line, self.note if always else lambda _: None))
             return
         with _bar() as (say, progress):
             yield Reporter(say=lambda line: first(line, say), progress=progress)

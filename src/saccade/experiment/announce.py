@@ -77,6 +77,22 @@ def write_start(experiment: Experiment) -> None:
     run.write_json(run.data, prepared.manifest)
 
 
+def write_changes(experiment: Experiment, epoch: int) -> None:
+    """Take what a resumed run changes into its args.yaml, and say so."""
+    before = experiment.run.read_args()
+    recipe = experiment.recipe.as_dict()
+    told = [
+        f"{section}.{key} {before[section].get(key)} -> {value}"
+        for section, part in recipe.items()
+        if isinstance(part, dict)
+        for key, value in part.items()
+        if before[section].get(key) != value
+    ]
+    if told:
+        experiment.run.write_args({**before, **recipe})
+        experiment.say(f"Changed from epoch {epoch} on: {', '.join(told)}.")
+
+
 def title(target: Mapping[str, Any]) -> str:
     """An annotation in a few characters: class names, numbers; boxes and points are drawn."""
     words = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -34,12 +34,22 @@ def _no_bar(stage: str, done: int, total: int) -> None:
     pass
 
 
+def _unread(rows: Sequence[Mapping[str, float]]) -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class Reporter:
-    """Where words and progress go. progress(stage, done, total): a bar on a terminal."""
+    """Where words and progress go.
+
+    progress(stage, done, total)  a bar on a terminal
+    scored(rows)  the lines of results.csv after each epoch; what it raises ends the training, whose
+                  state is saved
+    """
 
     say: Callable[[str], None] = field(default=_silent)
     progress: Callable[[str, int, int], None] = field(default=_no_bar)
+    scored: Callable[[Sequence[Mapping[str, float]]], None] = field(default=_unread)
 
 
 @dataclass(frozen=True, kw_only=True)

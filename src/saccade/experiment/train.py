@@ -13,7 +13,7 @@ from torch import nn
 from saccade.data.batches import Batches
 from saccade.data.dataset import Dataset
 from saccade.errors import SaccadeError, Stopped
-from saccade.experiment.announce import announce, write_start
+from saccade.experiment.announce import announce, write_changes, write_start
 from saccade.experiment.assemble import Experiment, assemble
 from saccade.experiment.prepare import Reporter
 from saccade.experiment.scoring import Recorder, measures_as_dict, printable, write_scores
@@ -72,7 +72,9 @@ def _begin_or_resume(experiment: Experiment) -> Progress:
         experiment.average,
     )
     if resumed is None:
-        if not experiment.run.data.is_file():
+        if experiment.run.data.is_file():
+            write_changes(experiment, 1)
+        else:
             write_start(experiment)
         announce(experiment)
         begun = Progress(losses=torch.full((len(experiment.prepared.dataset),), math.nan))
@@ -85,6 +87,7 @@ def _begin_or_resume(experiment: Experiment) -> Progress:
     _write_health(experiment, progress)
     for line in told:
         experiment.say(line)
+    write_changes(experiment, progress.epoch + 1)
     if progress.epoch >= experiment.epochs:
         experiment.say(f"Already trained for {progress.epoch} epochs; --epochs N goes on to N.")
     else:
@@ -199,6 +202,7 @@ def _score_epoch(experiment: Experiment, progress: Progress) -> None:
         f"epoch {progress.epoch}/{experiment.epochs}  loss {row['train/loss']:.4f}  "
         f"dev loss {dev_loss:.4f}  dev {metric.main} {score:.4f}"
     )
+    experiment.reporter.scored(progress.rows)
 
 
 def _measure_layers(experiment: Experiment, progress: Progress) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from saccade.diagnose import Diagnosis
     from saccade.training.run import RunFolder
+    from saccade.tune.outcome import Outcome
 
 
 def write(run: RunFolder, diagnosis: Diagnosis | None = None) -> Path:
@@ -21,3 +22,11 @@ def write(run: RunFolder, diagnosis: Diagnosis | None = None) -> Path:
 
     figures.write(run)
     return run_page.write(run, diagnosis)
+
+
+def write_search(outcome: Outcome) -> Path:
+    """Write the page of a search into its folder. Returns the path of the page."""
+    from saccade.report import search_page
+
+    search_page.write(outcome)
+    return outcome.page

@@ -23,8 +23,13 @@ class Line:
     y: Sequence[float]
 
 
-def lines(curves: Sequence[Line], *, log: bool = False, mark: float | None = None) -> Markup:
-    """Curves over epochs. log: logarithmic y, for values above 0; mark: an x to point out."""
+def lines(
+    curves: Sequence[Line], *, log: bool = False, mark: float | None = None, across: str = "epoch"
+) -> Markup:
+    """Curves over epochs, or what `across` names.
+
+    log: logarithmic y, for values above 0; mark: an x to point out.
+    """
     points = [value for curve in curves for value in curve.y if math.isfinite(value)]
     if not points:
         return Markup("")
@@ -32,7 +37,7 @@ def lines(curves: Sequence[Line], *, log: bool = False, mark: float | None = Non
     low, high, marks = _range(min(points), max(points), log)
     to_x = _scale(min(xs), max(xs), LEFT, WIDTH - RIGHT, False)
     to_y = _scale(low, high, HEIGHT - BOTTOM, TOP, log)
-    parts = [_grid(marks, to_y), _x_axis(xs, to_x, "epoch")]
+    parts = [_grid(marks, to_y), _x_axis(xs, to_x, across)]
     if mark is not None and len(set(xs)) > 1:
         parts.append(_vertical(to_x(mark), "best"))
     parts += [_curve(curve, to_x, to_y) for curve in curves]

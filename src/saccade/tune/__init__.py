@@ -1,0 +1,1 @@
+"""Search: many trainings compared (caviar), or one nursed (panda)."""
