@@ -156,6 +156,13 @@ class TaskRecipe(Part):
     """Two classes as one sigmoid unit or two softmax units."""
     name: str | None = None
     """cross-entropy or focal; mse or huber."""
+    box_weight: float | None = Limited(default=None, gt=0)
+    """Of the squared error of a box beside the other parts of localization's loss."""
+    pairs: str | None = None
+    """Points that change names in a mirrored picture, "left_eye:right_eye,..."; none = no pair."""
+    normalise_by: str | None = None
+    """Two points whose distance errors are divided by, "left_eye,right_eye"; box = the diagonal of
+    the points' box."""
 
 
 class TrainRecipe(Part):

@@ -36,6 +36,8 @@ FORMAT = 2
 SMALL = 64
 """Pictures of one size up to this many pixels keep it."""
 PHOTO = 224
+POINTS = 128
+"""Enough to tell where a point lies, at a third of the work."""
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 
 
@@ -113,7 +115,8 @@ def ingest(
     Args:
         dataset: whose pictures; its files are only read.
         height: of the network input; None = the pictures' own where all are equal and at most
-            SMALL, else PHOTO.
+            SMALL, else PHOTO (POINTS where
+            points alone are learned).
         width: likewise; None = height where that is given.
         channels: 1 or 3; None = 1 where every picture is grey.
         fit: None = crop, or pad where boxes, points or masks must not be cut off.
@@ -159,7 +162,8 @@ def _choose(
     """What the caller leaves open, by the pictures and the annotations."""
     own = {(item.height, item.width) for item in seen}
     alike = len(own) == 1 and max(next(iter(own))) <= SMALL
-    natural = next(iter(own)) if alike else (PHOTO, PHOTO)
+    usual = POINTS if {field.kind for field in dataset.fields} == {"points"} else PHOTO
+    natural = next(iter(own)) if alike else (usual, usual)
     if height is None:
         height, width = natural if width is None else (width, width)
     if channels is None:

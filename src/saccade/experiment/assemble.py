@@ -119,7 +119,11 @@ def assemble(
         labels=labels_of(run, recipe),
     )
     rows = prepared.used(recipe)
-    facts = _facts(prepared, rows, hardware, recipe.task or dataset.tasks[0])
+    name = recipe.task or dataset.tasks[0]
+    facts = replace(
+        _facts(prepared, rows, hardware, name),
+        mirrors=table.mirrors(_task(recipe, prepared.dataset, name)),
+    )
     if not begun and module is None and recipe.model.weights is None:
         start = starting.offered(recipe, examples=len(rows), photos=facts.photos, say=reporter.say)
         recipe = recipe if start is None else starting.with_start(recipe, start)
@@ -128,7 +132,8 @@ def assemble(
     recipe = complete(recipe, facts)
     hardware = replace(hardware, threads=recipe.train.threads or hardware.threads)
     torch.manual_seed(recipe.train.seed)
-    task = _task(recipe, prepared, rows)
+    # with what it takes from the training targets (means, counts)
+    task = _task(recipe, prepared.dataset, name).fit(prepared.targets_of(rows))
     train = make_batches(prepared, rows, recipe, hardware, train=True)
     some = make_batches(prepared, rows[:WHITENED], recipe, hardware, train=False, size=WHITENED)
     unlabelled = partial(
@@ -200,13 +205,15 @@ def _facts(prepared: Prepared, rows: Tensor, hardware: Hardware, task: str) -> F
     )
 
 
-def _task(recipe: Recipe, prepared: Prepared, rows: Tensor) -> Task:
-    """The task with what it learns from the training targets (means, counts)."""
-    name = recipe.task or ""
+def _task(recipe: Recipe, dataset: Dataset, name: str) -> Task:
+    """The task as the recipe has it. Raises SaccadeError for a setting that it does not know."""
     wanted = {
         "label_smoothing": recipe.loss.label_smoothing,
         "binary": recipe.loss.binary,
         "loss_name": recipe.loss.name,
+        "box_weight": recipe.loss.box_weight,
+        "pairs": recipe.loss.pairs,
+        "normalise_by": recipe.loss.normalise_by,
     }
     options = {key: value for key, value in wanted.items() if value}
     for key in set(options) - set(table.options(name)):
@@ -214,7 +221,7 @@ def _task(recipe: Recipe, prepared: Prepared, rows: Tensor) -> Task:
         raise SaccadeError(
             f"{setting}: the task {name} has no such setting; leave it out.", name="bad-setting"
         )
-    return table.create(name, prepared.dataset.fields, **options).fit(prepared.targets_of(rows))
+    return table.create(name, dataset.fields, **options)
 
 
 class Built(NamedTuple):

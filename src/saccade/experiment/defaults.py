@@ -45,7 +45,9 @@ class Brought:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What the decisions stand on. examples: of the training part; height, width of the input."""
+    """What the decisions stand on. examples: of the training part; height, width of the input;
+    mirrors: names of places are known to hold, or how they change, in a mirrored picture.
+    """
 
     task: str
     examples: int
@@ -57,6 +59,7 @@ class Facts:
     std: tuple[float, ...]
     hardware: Hardware
     start: Brought | None = None
+    mirrors: bool = False
 
     @property
     def photos(self) -> bool:
@@ -75,6 +78,8 @@ def complete(recipe: Recipe, facts: Facts) -> Recipe:
     augment = asdict(
         default_augment(facts.task, height=facts.height, width=facts.width, channels=facts.channels)
     )
+    if facts.mirrors:
+        augment["mirror"] = 0.5
     decided: dict[str, dict[str, Any]] = {
         "data": {
             "seed": recipe.train.seed,

@@ -11,6 +11,8 @@ from saccade.errors import SaccadeError
 from saccade.protocols import Backbone, Task
 from saccade.tasks import heads
 from saccade.tasks.classification import ClassificationTask
+from saccade.tasks.landmarks import LandmarksTask
+from saccade.tasks.localization import LocalizationTask
 from saccade.tasks.multilabel import MultiLabelTask
 from saccade.tasks.multitask import MultiTask
 from saccade.tasks.own import as_backbone
@@ -22,6 +24,8 @@ TASKS: dict[str, type[Any]] = {
     "multilabel": MultiLabelTask,
     "regression": RegressionTask,
     "multitask": MultiTask,
+    "localization": LocalizationTask,
+    "landmarks": LandmarksTask,
 }
 
 
@@ -46,6 +50,11 @@ def options(name: str) -> tuple[str, ...]:
 def accepts(name: str, option: str) -> bool:
     """Whether the task takes that option."""
     return option in options(name)
+
+
+def mirrors(task: Task) -> bool:
+    """Whether the task's names of places hold in a mirrored picture, or are known to change."""
+    return bool(getattr(task, "mirrors", False))
 
 
 def own(module: nn.Module) -> Backbone:
