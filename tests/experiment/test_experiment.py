@@ -64,7 +64,7 @@ def test_the_run_folder_holds_what_it_promises(run: saccade.Trained) -> None:
         "data.dev",
         "data.test",
     }
-    allowed |= {"model.stochastic_depth"}
+    allowed |= {"model.stochastic_depth", "loss.box_weight", "loss.pairs", "loss.normalise_by"}
     assert set(undecided) <= allowed
 
 

@@ -15,6 +15,8 @@ OTHER = Field(name="other", kind="label", classes=("c", "d"))
 LABELS = Field(name="labels", kind="labels", classes=("a", "b"))
 VALUES = Field(name="values", kind="values", classes=("x",))
 BOXES = Field(name="boxes", kind="boxes", classes=("a",))
+BOX = Field(name="box", kind="box", classes=("a",))
+POINTS = Field(name="points", kind="points", classes=("left", "right"))
 
 
 @pytest.mark.parametrize(
@@ -24,10 +26,12 @@ BOXES = Field(name="boxes", kind="boxes", classes=("a",))
         ("multilabel", (LABELS,)),
         ("regression", (VALUES,)),
         ("multitask", (LABEL, LABELS, VALUES)),
+        ("localization", (BOX,)),
+        ("landmarks", (POINTS,)),
     ],
 )
 def test_a_task_takes_the_fields_it_can_learn(name, kept) -> None:
-    task = table.create(name, [BOXES, LABEL, LABELS, VALUES])
+    task = table.create(name, [BOXES, LABEL, LABELS, VALUES, BOX, POINTS])
     assert task.fields == kept and task.name == name and task.sampling == "once"
 
 
@@ -49,7 +53,7 @@ def test_options_are_told() -> None:
 
 @pytest.mark.parametrize("name", table.TASKS)
 def test_a_task_comes_back_from_its_card(name) -> None:
-    task = table.create(name, [LABEL, LABELS, VALUES])
+    task = table.create(name, [LABEL, LABELS, VALUES, BOX, POINTS])
     decision = {
         "multilabel": {"thresholds": (0.25, 0.75)},
         "multitask": {"thresholds": {"labels": (0.25, 0.75)}},

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 CHUNK = 64
 """Pictures per step of the progress bar."""
 
+SHOWN = 8
+"""Points in a line."""
+
 NEW = "\0"
 """--save without DIR: a new folder of its own."""
 
@@ -112,8 +115,18 @@ def _save(output: Output, folder: Path, answers: list[Prediction]) -> None:
 
 
 def in_words(result: dict[str, Any]) -> str:
-    """One line for people: label and score, labels, values, or heads one by one."""
+    """One line for people: label and score, place, points, labels, values, or heads one by one."""
     scores = result.get("scores", {})
+    if "points" in result:
+        seen = [name for name, chance in scores.items() if chance >= 0.5]
+        told = [f"{name} {x:.0f},{y:.0f}" for name, (x, y) in result["points"].items()]
+        more = f" ... ({len(told)} points)" if len(told) > SHOWN else ""
+        return f"{len(seen)} of {len(told)} points visible: {'  '.join(told[:SHOWN])}{more}"
+    if "boxes" in result and "label" in result:
+        if result["label"] is None:
+            return f"(nothing)  {result['score']:.1%}"
+        place = ", ".join(f"{side:.0f}" for side in result["boxes"][0])
+        return f"{result['label']}  {result['score']:.1%}  box {place}"
     if "label" in result:
         return f"{result['label']}  {result['score']:.1%}"
     if "labels" in result and isinstance(scores, dict):

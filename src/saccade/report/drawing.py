@@ -30,6 +30,8 @@ LEAST_SIDE = 320
 COLORS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7", "#ffffff")
 PLATE, INK, SOFT = "#16191d", "#ffffff", "#b9c0c7"
 MOST_LINES = 6
+MOST_NAMES = 24
+"""Points beside which there is room for names."""
 
 
 def annotate(image: Image.Image, result: Result) -> Image.Image:
@@ -84,6 +86,9 @@ def in_words(result: Result) -> list[tuple[str, str]]:
                 for field, head in result.heads.items()
                 for name, number in in_words(head)
             ]
+        case Landmarks():
+            seen = int((result.scores >= 0.5).sum())
+            return [(f"{len(result.names)} points, {seen} visible", "")]
         case Detections():
             return [(f"{len(result.boxes)} found", "")]
         case Segmentation():
@@ -117,10 +122,7 @@ def _draw_places(image: Image.Image, result: Result, scale: float) -> None:
         case Localization() if result.label is not None:
             _box(draw, result.box.tolist(), scale, width, f"{result.label} {result.score:.0%}", 0)
         case Landmarks():
-            for place, (name, (x, y)) in enumerate(
-                zip(result.names, result.points.tolist(), strict=True)
-            ):
-                _point(draw, x * scale, y * scale, 2 * width, name, COLORS[place % len(COLORS)])
+            _points(draw, result, scale, width)
 
 
 def _box(
@@ -138,6 +140,18 @@ def _box(
     left = max(0.0, min(x1, room - length))
     draw.rectangle((left, top, left + length, top + height), fill=color)
     draw.text((left + 4, top + height / 2), text, "#000000", letters, anchor="lm")
+
+
+def _points(draw: ImageDraw.ImageDraw, result: Landmarks, scale: float, width: int) -> None:
+    """Dots with names; many points are dots alone, the sure ones filled."""
+    many = len(result.names) > MOST_NAMES
+    for place, (name, (x, y)) in enumerate(zip(result.names, result.points.tolist(), strict=True)):
+        if not many:
+            _point(draw, x * scale, y * scale, 2 * width, name, COLORS[place % len(COLORS)])
+            continue
+        around = (x * scale - width, y * scale - width, x * scale + width, y * scale + width)
+        seen = float(result.scores[place]) >= 0.5
+        draw.ellipse(around, fill=COLORS[1] if seen else None, outline="#000000")
 
 
 def _point(

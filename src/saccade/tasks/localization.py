@@ -81,7 +81,8 @@ class LocalizationTask:
         """The three parts of the loss, (N,) each, 0 where nothing is known."""
         truth, label = batch.targets[self.field_name], batch.targets[self.field_name + ".label"]
         known, there = ~truth.isnan().any(dim=1), label >= 0
-        shares = boxes.to_centres(truth) / _sides(batch.inputs)
+        # a number that is none would reach the gradient even where it does not count
+        shares = boxes.to_centres(truth.nan_to_num(0.0)) / _sides(batch.inputs)
         wrong = (outputs[:, 1:5] - shares).square().sum(dim=1)
         chance = F.binary_cross_entropy_with_logits(outputs[:, 0], there.float(), reduction="none")
         return {
