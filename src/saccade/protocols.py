@@ -75,6 +75,28 @@ class Whitens(Protocol):
         ...
 
 
+@runtime_checkable
+class PixelNetwork(Protocol):
+    """A network that answers for every pixel of its input; segmentation alone stands on it.
+
+    minimum_size    smallest side of the input that every stage can take, in pixels
+    """
+
+    minimum_size: int
+
+    def segment(self, inputs: Tensor) -> Tensor:
+        """(N, C, H, W) -> logits (N, num_classes, H, W), whatever the size."""
+        ...
+
+    def new_head(self, num_classes: int) -> None:
+        """Replace what is left of the logits by freshly initialised layers."""
+        ...
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """The paper's own forward pass, whose logits may be fewer than the pixels."""
+        ...
+
+
 class Metric(Protocol):
     """Accumulates scored batches; a fresh one for every evaluation."""
 

@@ -39,6 +39,13 @@ class DataRecipe(Part):
 
     imgsz: Size | None = None
     """Of the network input."""
+    crop: Size | None = None
+    """Height and width that training sees at once of pictures with masks; None = by their size."""
+    views: int | None = Limited(default=None, ge=1)
+    """How often an epoch sees each training picture, each time cropped and changed anew."""
+    sight: float = Limited(default=0.5, ge=0, le=1)
+    """Share of crops that look at a pixel of a class, each class alike, so that rare ones stay in
+    sight; the others fall anywhere."""
     channels: Literal[1, 3] | None = None
     fit: Literal["crop", "pad", "stretch"] | None = None
     margin: float = Limited(default=1.0, ge=1, le=2)
@@ -77,6 +84,7 @@ class AugmentRecipe(Part):
     rotate: float | None = None
     shear: float | None = None
     warp: float | None = None
+    elastic: float | None = None
     brightness: float | None = None
     contrast: float | None = None
     saturation: float | None = None
@@ -111,6 +119,11 @@ class ModelRecipe(Part):
     norm: str | None = None
     act: str | None = None
     init: str | None = None
+    backbone: str | None = None
+    """Network of `saccade models` that unet stands on."""
+    upsampling: Literal["nearest", "bilinear", "transposed", "unpool"] | None = None
+    width: int | None = Limited(default=None, ge=1)
+    """Channels of the first convolution of unet_small, unet_padded and unet_valid."""
     dropout: float | None = Limited(default=None, ge=0, lt=1)
     dropout_behind: dict[str, Annotated[float, Limited(ge=0, lt=1)]] = {}
     """Layer name -> probability with which its units are dropped while training."""
@@ -155,7 +168,8 @@ class TaskRecipe(Part):
     binary: Literal["sigmoid", "softmax"] | None = None
     """Two classes as one sigmoid unit or two softmax units."""
     name: str | None = None
-    """cross-entropy or focal; mse or huber."""
+    """cross-entropy or focal; mse or huber; for masks cross-entropy, focal, dice or
+    cross-entropy+dice."""
     box_weight: float | None = Limited(default=None, gt=0)
     """Of the squared error of a box beside the other parts of localization's loss."""
     pairs: str | None = None
@@ -163,6 +177,10 @@ class TaskRecipe(Part):
     normalise_by: str | None = None
     """Two points whose distance errors are divided by, "left_eye,right_eye"; box = the diagonal of
     the points' box."""
+    gaps: float | None = Limited(default=None, ge=0)
+    """Masks: strength of the weights of narrow gaps between things (U-Net's w0, 10 there)."""
+    gap_width: float | None = Limited(default=None, gt=0)
+    """Of those gaps in pixels (U-Net's sigma, 5 there)."""
 
 
 class TrainRecipe(Part):
@@ -202,6 +220,7 @@ class Recipe(Part):
 KEYS = {
     "task": "task",
     "model": "model.name",
+    "backbone": "model.backbone",
     "weights": "model.weights",
     "freeze": "model.freeze",
     "dropout": "model.dropout",

@@ -50,6 +50,9 @@ def command(
 ) -> None:
     """Use the network of RUN on pictures.
 
+    Masks are always written, as PNG files of class indices: into DIR of --save, or into a new
+    folder runs/predict/NAME.
+
     SOURCE is a picture, a folder (all pictures in it, at any depth) or a quoted pattern such as
     "photos/*.jpg". Unreadable pictures are named and passed over; when none can be read, the exit
     code is 1.
@@ -68,9 +71,12 @@ def command(
             answers += predictor(files[start : start + CHUNK], batch=batch)
             reporter.progress("predicting", len(answers), len(files))
     _tell(output, answers)
-    if save is not None:
-        _save(output, _folder(run, save, files), answers)
-    output.value([answer.as_dict() for answer in answers])
+    values = [answer.as_dict() for answer in answers]
+    if save is not None or _has_masks(answers):
+        folder = _folder(run, NEW if save is None else save, files)
+        for position, path in _save(output, folder, answers, pictures=save is not None).items():
+            values[position]["mask"] = str(path)
+    output.value(values)
 
 
 def _tell(output: Output, answers: list[Prediction]) -> None:
@@ -107,11 +113,24 @@ def _folder(run: str, save: str, files: list[Path]) -> Path:
     return folder
 
 
-def _save(output: Output, folder: Path, answers: list[Prediction]) -> None:
-    from saccade.report.predictions import save_predictions
+def _has_masks(answers: list[Prediction]) -> bool:
+    """A mask is a picture: it is always written, as no line can say it."""
+    from saccade.types import Segmentation
 
-    save_predictions(folder, answers)
+    return any(isinstance(answer.result, Segmentation) for answer in answers)
+
+
+def _save(
+    output: Output, folder: Path, answers: list[Prediction], *, pictures: bool
+) -> dict[int, Path]:
+    """Write what was found; paths of masks by position. pictures: annotated ones and a table."""
+    from saccade.report.predictions import save_masks, save_predictions
+
+    masks = save_masks(folder, answers)
+    if pictures:
+        save_predictions(folder, answers)
     output.line(f"saved in {folder}")
+    return masks
 
 
 def in_words(result: dict[str, Any]) -> str:

@@ -14,11 +14,13 @@ from saccade.data.augment import Augment
 from saccade.data.color import Colors, num_uniforms, principal, statistics
 from saccade.data.follow import follow, spatial_kind
 from saccade.data.mixing import mix
-from saccade.data.order import balanced, once, replaced
+from saccade.data.order import balanced, once, repeated, replaced
 from saccade.data.render import Draw, Renderer, draw, still
 from saccade.data.resize import Size, content, lay_out
+from saccade.data.sight import Sight, find_sight
 from saccade.data.targets import encode_targets
 from saccade.data.uniforms import uniforms
+from saccade.data.views import BEND_NODES, draw_bends
 from saccade.errors import SaccadeError
 from saccade.types import Batch, Geometry, Preprocessing
 
@@ -50,6 +52,9 @@ class Batches:
             many draws as rows, each from all of them (with replacement).
         shuffle: another order every epoch; None = where there is augmentation.
         memory_format: of the inputs.
+        views: how often an epoch sees each row, each time anew; with sampling once.
+        sight: share of crops that look at a pixel of a class, each class alike, where there are
+            masks and the input is smaller than the canvas.
     """
 
     def __init__(
@@ -71,6 +76,8 @@ class Batches:
         sampling: Literal["once", "balanced", "replacement"] = "once",
         shuffle: bool | None = None,
         memory_format: torch.memory_format = torch.channels_last,
+        views: int = 1,
+        sight: float = 0.0,
     ) -> None:
         self._rows = torch.as_tensor(rows, dtype=torch.int64)
         self._size = (height, width)
@@ -99,6 +106,10 @@ class Batches:
         self._labels = _labels(targets)[self._rows] if sampling == "balanced" else None
         self._again = sampling == "replacement"
         self._channels = pixels.shape[1]
+        self._views = views if sampling == "once" else 1
+        self._share = sight if augment is not None and self._masks and canvas != self._size else 0.0
+        self._sight: Sight | None = None
+        _check_elastic(augment, targets)
 
     @property
     def rows(self) -> Tensor:
@@ -108,7 +119,9 @@ class Batches:
     @property
     def examples(self) -> int:
         """How many examples an epoch draws."""
-        return len(self._rows) if self._labels is None else int((self._labels >= 0).sum())
+        if self._labels is None:
+            return len(self._rows) * self._views
+        return int((self._labels >= 0).sum())
 
     def __len__(self) -> int:
         return -(-self.examples // self._batch)
@@ -130,12 +143,14 @@ class Batches:
             return balanced(self._seed, epoch, self._rows, self._labels)
         if self._again:
             return replaced(self._seed, epoch, self._rows)
+        if self._views > 1:
+            return repeated(self._seed, epoch, self._rows, self._views)
         if self._shuffle:
             return once(self._seed, epoch, self._rows)
         return self._rows, self._rows
 
     def _make(self, epoch: int, rows: Tensor, keys: Tensor) -> Batch:
-        drawn = self._draw(epoch, keys)
+        drawn = self._draw(epoch, rows, keys)
         inputs = self._renderer.inputs(rows, drawn)
         matrices = drawn.views @ self._geometry.matrix[rows]
         targets = follow(self._targets, rows, matrices, self._size)
@@ -151,7 +166,7 @@ class Batches:
         )
         return batch if device.type == "cpu" else batch.to(device)
 
-    def _draw(self, epoch: int, keys: Tensor) -> Draw:
+    def _draw(self, epoch: int, rows: Tensor, keys: Tensor) -> Draw:
         canvas, augment = self._renderer.canvas, self._augment
         if augment is None:
             return still(len(keys), canvas, self._size)
@@ -160,8 +175,38 @@ class Batches:
         if augment.alternate:
             first = uniforms(self._seed, -1, keys, 1)[:, 0] < 0.5
             mirrored = first ^ bool(epoch % 2)
+        if self._share:
+            more = uniforms(self._seed + AIM, epoch, keys, 3)
+            chance = self._aim(rows, chance, more)
+        bends = None
+        if augment.elastic:
+            more = uniforms(self._seed + BEND, epoch, keys, 2 * BEND_NODES**2)
+            bends = draw_bends(more, augment.elastic, self._size)
         colors = self._renderer.colors
-        return draw(augment, chance, canvas, self._size, colors, mirrored=mirrored)
+        return draw(augment, chance, canvas, self._size, colors, mirrored=mirrored, bends=bends)
+
+    def _aim(self, rows: Tensor, chance: Tensor, more: Tensor) -> Tensor:
+        if self._sight is None:  # once, and only where crops are drawn
+            masks: Tensor = self._targets[self._masks[0]]
+            self._sight = find_sight(masks, self._rows, int(masks.max()) + 1)
+        shift = self._augment.shift if self._augment is not None else 0.0
+        return self._sight.aim(
+            rows, chance, more, self._renderer.canvas, self._share, self._size, shift
+        )
+
+
+AIM, BEND = 1 << 33, 1 << 34
+"""Added to the seed: random numbers of their own for where crops look, and for elastic moves."""
+
+
+def _check_elastic(augment: Augment | None, targets: Mapping[str, Any]) -> None:
+    """Boxes and points do not follow what only a map of displacements tells."""
+    placed = [name for name in targets if spatial_kind(name, targets) not in (None, "mask")]
+    if augment is not None and augment.elastic and placed:
+        raise SaccadeError(
+            f"augment.elastic bends pictures, and {placed[0]} cannot follow; leave it at 0",
+            name="bad-augment",
+        )
 
 
 def _placed(pixels: Tensor, device: torch.device) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,6 +38,8 @@ SMALL = 64
 PHOTO = 224
 POINTS = 128
 """Enough to tell where a point lies, at a third of the work."""
+MASKED = 512
+"""Longer side of the input where masks are learnt, at most."""
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 
 
@@ -164,6 +166,8 @@ def _choose(
     alike = len(own) == 1 and max(next(iter(own))) <= SMALL
     usual = POINTS if {field.kind for field in dataset.fields} == {"points"} else PHOTO
     natural = next(iter(own)) if alike else (usual, usual)
+    if not alike and any(field.kind == "mask" for field in dataset.fields):
+        natural = _whole(own)
     if height is None:
         height, width = natural if width is None else (width, width)
     if channels is None:
@@ -173,6 +177,16 @@ def _choose(
         fit = "pad" if placed else "crop"
     width = height if width is None else width
     return {"height": height, "width": width, "channels": channels, "fit": fit}
+
+
+def _whole(sizes: Collection[Size]) -> Size:
+    """Room for the largest picture as it is, up to MASKED pixels a side: single pixels count.
+
+    A multiple of 32, the stride of most networks.
+    """
+    height, width = (max((size[axis] for size in sizes), default=PHOTO) for axis in (0, 1))
+    scale = min(1.0, MASKED / max(height, width))
+    return -(-round(height * scale) // 32) * 32, -(-round(width * scale) // 32) * 32
 
 
 class Job(NamedTuple):

@@ -14,6 +14,7 @@ from saccade.data.formats import (
     folders,
     idx,
     objects,
+    pairs,
     parts,
     pointtable,
     table,
@@ -51,6 +52,7 @@ FORMATS: tuple[Format, ...] = (
     Format("class folders", folders.sniff, folders.read, written=False),
     Format("a table", table.sniff, table.read),
     Format("one zip file per part", parts.sniff, parts.read, written=False),
+    Format("pictures and masks", pairs.sniff, pairs.read),
 )
 """Ties go to the earlier one."""
 
@@ -186,7 +188,8 @@ def _not_understood(tree: Tree) -> SaccadeError:
     return SaccadeError(
         f"{tree.root}: no labels found. There: {', '.join(found)}. Expected one folder per class "
         "(cats/1.jpg, dogs/2.jpg), the same below train/ and val/, a table with the columns path "
-        "and label, boxes as Pascal VOC, COCO or YOLO files have them, or IDX files"
+        "and label, boxes as Pascal VOC, COCO or YOLO files have them, pictures and masks of the "
+        "same name in images/ and masks/, or IDX files"
         f"{several}",
         name="no-labels",
         files=[tree.root],

@@ -17,6 +17,13 @@ def once(seed: int, epoch: int, rows: Tensor) -> tuple[Tensor, Tensor]:
     return drawn, drawn
 
 
+def repeated(seed: int, epoch: int, rows: Tensor, times: int) -> tuple[Tensor, Tensor]:
+    """Every row so many times: rows in random order, and the keys of their random numbers."""
+    keys = torch.cat([rows + turn * REPEAT for turn in range(times)])
+    chosen = permutation(seed, epoch, len(keys))
+    return rows.repeat(times)[chosen], keys[chosen]
+
+
 def replaced(seed: int, epoch: int, rows: Tensor) -> tuple[Tensor, Tensor]:
     """As many draws as rows, each from all of them: about 63 % of the rows show up in an epoch.
 

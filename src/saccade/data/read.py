@@ -32,7 +32,9 @@ from saccade.data.tree import printable
 from saccade.errors import SaccadeError
 from saccade.protocols import Source
 
-__all__ = ["MAX_PIXELS", "Header", "decode", "from_array", "header", "load", "picture", "sniff"]
+__all__ = [
+    "MAX_PIXELS", "Header", "decode", "from_array", "header", "indices", "load", "picture", "sniff",
+]  # fmt: skip
 
 MAX_PIXELS = 50_000_000
 """Width times height; a larger picture is refused by its header, before memory is claimed."""
@@ -116,6 +118,42 @@ def decode(
         turn = _TURNS.get(_orientation(data, form, opened))
         turned = flat if turn is None else flat.transpose(turn)
         return pixels(turned, channels, background)
+
+
+def indices(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, str]:
+    """The numbers of an encoded mask, (H, W) uint8 or uint16, and Pillow's name of its mode.
+
+    Palette indices stay indices, 1 bit is 0 and 1, 16 bits stay 16 bits; three equal channels are
+    one. Numbers that a JPEG blurred around 0 and 255 become 0 and 255. Raises SaccadeError
+    "broken-file" for a damaged file and for coloured pixels.
+    """
+    with _opened(data, max_pixels) as (form, opened):
+        opened.load()
+        turn = _TURNS.get(_orientation(data, form, opened))
+        turned = opened if turn is None else opened.transpose(turn)
+        array = np.array(turned)
+        mode = opened.mode
+    if array.ndim == 3:
+        colours = array[:, :, :3] if array.shape[2] >= 3 else array[:, :, :1]
+        if (colours != colours[:, :, :1]).any():
+            raise _broken(
+                f"is a coloured picture ({mode}), not a mask: expected one number per pixel "
+                "(grey or palette)"
+            )
+        array = colours[:, :, 0]
+    if array.dtype == bool:
+        return array.astype(np.uint8), mode
+    if array.dtype not in (np.uint8, np.uint16):
+        if array.dtype.kind == "f" or array.min() < 0 or array.max() > 65535:
+            raise _broken(f"a mask of mode {mode}; expected whole numbers of at most 16 bits")
+        array = array.astype(np.uint16)
+    if form == "JPEG" and not ((array > BLUR) & (array < 255 - BLUR)).any():
+        array = np.where(array > 127, 255, 0).astype(np.uint8)
+    return array, mode
+
+
+BLUR = 64
+"""How far a JPEG may move the numbers of a mask of 0 and 255."""
 
 
 def picture(

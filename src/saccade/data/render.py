@@ -37,6 +37,7 @@ class Draw:
     windows  the same in whole pixels, None where pictures are resampled
     colors   matrix (N, C, C) and offset (N, C) of `draw_colors`, None = normalisation alone
     erased   (N, 4) int64 left, top, right, bottom in the input, None = nothing
+    bends    (N, 2, H, W) of `draw_bends`, None = nothing
     """
 
     augment: Augment
@@ -44,6 +45,7 @@ class Draw:
     windows: Windows | None
     colors: tuple[Tensor, Tensor] | None
     erased: Tensor | None
+    bends: Tensor | None = None
 
 
 def still(count: int, canvas: Size, size: Size) -> Draw:
@@ -61,6 +63,7 @@ def draw(
     colors: Colors,
     *,
     mirrored: Tensor | None = None,
+    bends: Tensor | None = None,
 ) -> Draw:
     """Turn random numbers into what happens to each example.
 
@@ -71,6 +74,7 @@ def draw(
         size: height, width of the input.
         colors: of the data set.
         mirrored: (N,) bool, None = as `augment.mirror` says.
+        bends: of `draw_bends`, None = nothing.
     """
     if mirrored is None:
         mirrored = chance[:, MIRROR] < augment.mirror
@@ -87,6 +91,7 @@ def draw(
         windows=windows,
         colors=None if is_plain(augment) else draw_colors(augment, chance, colors),
         erased=_erased(augment.erase, chance, size) if augment.erase else None,
+        bends=bends,
     )
 
 
@@ -155,7 +160,9 @@ class Renderer:
             beyond = ~_within(down, across, None, self.canvas)
         else:
             values = masks[rows][:, None].float() + 1  # 0 stands for beyond
-            seen = resample(values, drawn.views, self.size, padding, mode="nearest")
+            seen = resample(
+                values, drawn.views, self.size, padding, mode="nearest", bends=drawn.bends
+            )
             return seen[:, 0].round().long() - 1
         return moved.masked_fill(beyond, -1)
 
@@ -189,7 +196,8 @@ class Renderer:
         centred = self._centred(pixels)
         if self.inside is not None:
             centred *= _box(self.inside[rows], self.canvas).to(self.device)[:, None]
-        seen = resample(centred, drawn.views[part], self.size, drawn.augment.padding)
+        bends = None if drawn.bends is None else drawn.bends[part]
+        seen = resample(centred, drawn.views[part], self.size, drawn.augment.padding, bends=bends)
         if drawn.colors is None:
             std = self.colors.std.to(self.device)
             seen /= 255 * std[:, None, None]

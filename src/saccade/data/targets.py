@@ -42,7 +42,7 @@ def encode_targets(
     targets: dict[str, Any] = {}
     for field in dataset.fields:
         if field.kind == "mask":
-            targets[field.name] = _masks(examples, field, geometry, canvas)
+            targets[field.name] = _masks(dataset.source, examples, field, geometry, canvas)
         elif field.kind in _ENCODERS:
             _encode(examples, field, targets)
     return targets
@@ -169,6 +169,7 @@ _ENCODERS: dict[str, tuple[Callable[[Any, Table], Any], Callable[[list[Any], int
 
 
 def _masks(
+    source: Any,
     examples: Sequence[Example],
     field: Field,
     geometry: Geometry | None,
@@ -177,20 +178,48 @@ def _masks(
     if geometry is None or canvas is None:
         raise SaccadeError(f"{field.name}: masks need the pictures' geometry and canvas")
     masks = np.full((len(examples), *canvas), -1, dtype=np.int16)
+    faults: list[SaccadeError] = []
     for row, example in enumerate(examples):
-        mask = example.target.get(field.name)
-        if mask is None:
-            continue
         size = tuple(geometry.size[row].tolist())
-        if np.shape(mask) != size:
-            raise SaccadeError(
-                f"{example.key}: {field.name} has shape {np.shape(mask)}, its picture {size}; "
-                "a mask must be as large as its picture",
-                name="bad-target",
-                files=[example.key],
-            )
-        masks[row] = _on_canvas(np.asarray(mask), geometry.matrix[row].numpy(), canvas)
+        try:
+            mask = _read_mask(source, example, field, size)
+        except SaccadeError as error:
+            faults.append(error)
+            continue
+        if mask is not None:
+            masks[row] = _on_canvas(mask, geometry.matrix[row].numpy(), canvas)
+    if faults:
+        raise _together(faults)
     return torch.from_numpy(masks)
+
+
+def _read_mask(
+    source: Any, example: Example, field: Field, size: tuple[int, ...]
+) -> np.ndarray | None:
+    """(H, W) indices, decoded now where the target is a path; None where it is missing."""
+    mask = example.target.get(field.name)
+    if mask is None:
+        return None
+    path = mask if isinstance(mask, str) else example.key
+    if isinstance(mask, str):
+        mask = source.mask(mask, field.classes)
+    if np.shape(mask) != size:
+        found = " x ".join(map(str, np.shape(mask)))
+        raise SaccadeError(
+            f"{path}: {field.name} is {found} pixels (height x width), its picture {example.key} "
+            f"is {' x '.join(map(str, size))}; a mask must be as large as its picture",
+            name="bad-target",
+            files=[path],
+        )
+    return np.asarray(mask)
+
+
+def _together(faults: Sequence[SaccadeError]) -> SaccadeError:
+    """One error that names the first masks at fault and lists the files of all."""
+    told = "; ".join(error.message for error in faults[:3])
+    more = f" (and {len(faults) - 3} more masks)" if len(faults) > 3 else ""
+    files = [file for error in faults for file in error.files]
+    return SaccadeError(told + more, name=faults[0].name, files=files)
 
 
 def _on_canvas(mask: np.ndarray, matrix: np.ndarray, canvas: tuple[int, int]) -> np.ndarray:

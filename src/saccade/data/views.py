@@ -20,6 +20,8 @@ MIRROR, FLIP, DOWN, ACROSS, SCALE, RATIO, ROTATE, SHEAR, TILT_ACROSS, TILT_DOWN 
 ERASE_DOWN, ERASE_ACROSS = 10, 11
 """Which of an example's random numbers decides what; `color` takes those from COLOR on."""
 COLOR = 12
+BEND_STEP, BEND_NODES = 64, 9
+"""Pixels between nodes of elastic displacements; nodes on a side at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,12 +195,32 @@ def _back(position: Tensor, length: int, padding: Padding) -> Tensor:
     return torch.where(position >= length, 2 * length - 1 - position, position)
 
 
+def draw_bends(chance: Tensor, strength: float, size: tuple[int, int]) -> Tensor:
+    """Smooth displacements: normal numbers on a coarse grid, cubic between its nodes.
+
+    Args:
+        chance: (N, 2 * BEND_NODES^2) of `uniforms`.
+        strength: standard deviation at a node, in pixels of the input.
+        size: height, width of the input.
+
+    Returns:
+        (N, 2, H, W) float32: how far along x and y each input pixel looks aside.
+    """
+    nodes = (-(-size[0] // BEND_STEP) + 1, -(-size[1] // BEND_STEP) + 1)
+    rows, columns = (min(count, BEND_NODES) for count in nodes)
+    normal = torch.special.ndtri(chance.double().clamp(2.0**-25, 1 - 2.0**-25))
+    grid = normal.view(len(chance), 2, BEND_NODES, BEND_NODES)[:, :, :rows, :columns].float()
+    large = functional.interpolate(strength * grid, size, mode="bicubic", align_corners=True)
+    return large
+
+
 def resample(
     pixels: Tensor,
     views: Tensor,
     size: tuple[int, int],
     padding: Padding,
     mode: Literal["bilinear", "nearest"] = "bilinear",
+    bends: Tensor | None = None,
 ) -> Tensor:
     """See pictures through projections.
 
@@ -208,6 +230,7 @@ def resample(
         size: height, width of the input.
         padding: what lies beyond the canvas; the mean is 0.
         mode: between pixels.
+        bends: of `draw_bends`; None = straight lines stay straight.
 
     Returns:
         (N, C, H, W) float32.
@@ -215,18 +238,20 @@ def resample(
     height, width = pixels.shape[2:]
     half = torch.tensor([[2 / width, 0, -1], [0, 2 / height, -1], [0, 0, 1]]).double()
     back = (half @ torch.linalg.inv(views)).float().to(pixels.device)
-    grid = _grid(back, size)
+    grid = _grid(back, size, None if bends is None else bends.to(pixels.device))
     beyond = {"reflect": "reflection", "edge": "border", "mean": "zeros"}[padding]
     return functional.grid_sample(pixels, grid, mode=mode, padding_mode=beyond, align_corners=False)
 
 
-def _grid(back: Tensor, size: tuple[int, int]) -> Tensor:
+def _grid(back: Tensor, size: tuple[int, int], bends: Tensor | None) -> Tensor:
     """(N, H, W, 2) from (N, 3, 3): each pixel centre's place on the canvas, -1..1.
 
     Products and sums are written out: a matrix product may round differently at another N.
     """
     x = torch.arange(size[1], device=back.device) + 0.5
     y = (torch.arange(size[0], device=back.device) + 0.5)[:, None]
+    if bends is not None:
+        x, y = x + bends[:, 0], y + bends[:, 1]  # (N, H, W)
     row = back[:, :, :, None, None]  # (N, 3, 3, 1, 1)
     grid = torch.empty(len(back), *size, 2, device=back.device)
     for axis in (0, 1):

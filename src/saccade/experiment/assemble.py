@@ -150,7 +150,9 @@ def assemble(
         recipe, model, task, train, hardware=hardware, make=partial(_optimizer, plan=built.plan)
     )
     dev = prepared.rows("dev")
-    clean = _some(rows, recipe, min(MOST_CLEAN, max(FEWEST_CLEAN, len(dev))))
+    # a picture with a mask is thousands of examples: as many as dev has are enough
+    fewest = 0 if facts.mask_classes else FEWEST_CLEAN
+    clean = _some(rows, recipe, min(MOST_CLEAN, max(fewest, len(dev))))
     plain = partial(make_batches, prepared, recipe=recipe, hardware=hardware, train=False)
     experiment = Experiment(
         recipe=recipe,
@@ -202,6 +204,9 @@ def _facts(prepared: Prepared, rows: Tensor, hardware: Hardware, task: str) -> F
         mean=mean,
         std=std,
         hardware=hardware,
+        mask_classes=sum(
+            len(field.classes) for field in prepared.dataset.fields if field.kind == "mask"
+        ),
     )
 
 
@@ -214,7 +219,12 @@ def _task(recipe: Recipe, dataset: Dataset, name: str) -> Task:
         "box_weight": recipe.loss.box_weight,
         "pairs": recipe.loss.pairs,
         "normalise_by": recipe.loss.normalise_by,
+        "gaps": recipe.loss.gaps,
+        "gap_width": recipe.loss.gap_width,
     }
+    if any(field.kind == "mask" for field in dataset.fields):
+        # of pixels; classes of whole pictures are weighted example by example
+        wanted["class_weights"] = recipe.data.class_weights.replace("none", "")
     options = {key: value for key, value in wanted.items() if value}
     for key in set(options) - set(table.options(name)):
         setting = "loss.name" if key == "loss_name" else f"loss.{key}"
@@ -306,14 +316,18 @@ WHITENED = 2000
 """Pictures whose patches set a whitening first layer."""
 
 
-BUILT_WITH = {"norm", "act", "init", "dropout", "stem", "stochastic_depth"}
+BUILT_WITH = {
+    "norm", "act", "init", "dropout", "stem", "stochastic_depth", "backbone", "upsampling", "width",
+}  # fmt: skip
 """Settings of the model that its builder takes."""
 
 
 def _probe(prepared: Prepared, rows: Tensor, recipe: Recipe, hardware: Hardware) -> Batch | None:
     if not recipe.train.health:
         return None
-    plain = make_batches(prepared, rows, recipe, hardware, train=False, size=len(rows))
+    plain = make_batches(
+        prepared, rows, recipe, hardware, train=False, size=len(rows), cropped=True
+    )
     return next(plain.epoch(0))
 
 

@@ -46,7 +46,8 @@ class Brought:
 @dataclass(frozen=True, kw_only=True)
 class Facts:
     """What the decisions stand on. examples: of the training part; height, width of the input;
-    mirrors: names of places are known to hold, or how they change, in a mirrored picture.
+    mirrors: names of places are known to hold, or how they change, in a mirrored picture;
+    mask_classes: of masks, 0 where whole pictures are learnt.
     """
 
     task: str
@@ -60,6 +61,7 @@ class Facts:
     hardware: Hardware
     start: Brought | None = None
     mirrors: bool = False
+    mask_classes: int = 0
 
     @property
     def photos(self) -> bool:
@@ -69,28 +71,15 @@ class Facts:
 
 def complete(recipe: Recipe, facts: Facts) -> Recipe:
     """The recipe with every None decided; what the user set stays."""
+    if facts.mask_classes:
+        return _filled(recipe, facts, _for_masks(recipe, facts))
     small = max(facts.height, facts.width) <= SMALL
     name = recipe.model.name or _network(small, facts.hardware)
     batch = recipe.train.batch or _batch(facts.examples, small)
     tuned = facts.start is not None
     epochs = recipe.train.epochs or _epochs(facts.examples, small, tuned)
     optimizer = recipe.optimizer.name or ("adamw" if tuned else "sgd")
-    augment = asdict(
-        default_augment(facts.task, height=facts.height, width=facts.width, channels=facts.channels)
-    )
-    if facts.mirrors:
-        augment["mirror"] = 0.5
     decided: dict[str, dict[str, Any]] = {
-        "data": {
-            "seed": recipe.train.seed,
-            "imgsz": (facts.height, facts.width),
-            "channels": facts.channels,
-            "fit": facts.fit,
-            "mean": facts.start.mean if facts.start and facts.start.mean else facts.mean,
-            "std": facts.start.std if facts.start and facts.start.std else facts.std,
-            "workers": facts.hardware.threads,
-        },
-        "augment": augment,
         "model": {
             "name": name,
             "stem": "small" if small and "stem" in catalog.options(name) else None,
@@ -111,11 +100,35 @@ def complete(recipe: Recipe, facts: Facts) -> Recipe:
             "epochs": epochs,
             "batch": min(batch, facts.examples),
             "patience": max(10, epochs // 3),
-            "device": facts.hardware.device,
-            "precision": facts.hardware.precision,
-            "channels_last": facts.hardware.channels_last,
             "threads": _threads(name, min(batch, facts.examples), facts),
         },
+    }
+    return _filled(recipe, facts, decided)
+
+
+def _filled(recipe: Recipe, facts: Facts, decided: dict[str, dict[str, Any]]) -> Recipe:
+    """The recipe with what was decided, and what data and machine alone decide."""
+    augment = default_augment(
+        facts.task,
+        height=facts.height,
+        width=facts.width,
+        channels=facts.channels,
+        mask_classes=facts.mask_classes,
+    )
+    decided["data"] = decided.get("data", {}) | {
+        "seed": recipe.train.seed,
+        "imgsz": (facts.height, facts.width),
+        "channels": facts.channels,
+        "fit": facts.fit,
+        "mean": facts.start.mean if facts.start and facts.start.mean else facts.mean,
+        "std": facts.start.std if facts.start and facts.start.std else facts.std,
+        "workers": facts.hardware.threads,
+    }
+    decided["augment"] = asdict(augment) | ({"mirror": 0.5} if facts.mirrors else {})
+    decided["train"] |= {
+        "device": facts.hardware.device,
+        "precision": facts.hardware.precision,
+        "channels_last": facts.hardware.channels_last,
     }
     values = recipe.as_dict()
     for section, choices in decided.items():
@@ -124,6 +137,44 @@ def complete(recipe: Recipe, facts: Facts) -> Recipe:
                 values[section][key] = value
     values["task"] = facts.task
     return Recipe.model_validate(values)
+
+
+CROP = 256
+"""Side of what training sees at once of pictures with masks: enough surroundings, little memory."""
+
+CROPS = 128
+"""Crops of an epoch, at least: a few labelled pictures hold many different ones."""
+
+
+def _for_masks(recipe: Recipe, facts: Facts) -> dict[str, dict[str, Any]]:
+    """Every pixel is an example: few pictures teach much, seen in many crops."""
+    tuned = facts.start is not None
+    name = recipe.model.name or "unet"
+    crop = recipe.data.crop or (min(facts.height, CROP), min(facts.width, CROP))
+    views = recipe.data.views or max(1, round(CROPS / facts.examples))
+    epochs = recipe.train.epochs or round(max(5, min(20, 3000 / (facts.examples * views))))
+    optimizer = recipe.optimizer.name or "adamw"
+    batch = min(recipe.train.batch or 8, facts.examples * views)
+    return {
+        "data": {"crop": crop, "views": views},
+        "model": {"name": name, "weights": "none", **_transfer(facts, epochs)},
+        "optimizer": {
+            "name": optimizer,
+            "lr0": round(_rate(optimizer, name, batch) * (TUNED if tuned else 2), 6),
+            "momentum": 0.9,
+            "weight_decay": 0.01 if optimizer == "adamw" else 5e-4,
+            "schedule": "cosine",
+            "warmup": 0.05,
+            "ema": 0.98,
+        },
+        "loss": {"label_smoothing": 0.0},
+        "train": {
+            "epochs": epochs,
+            "batch": batch,
+            "patience": max(10, epochs // 3),
+            "threads": facts.hardware.threads,
+        },
+    }
 
 
 def _transfer(facts: Facts, epochs: int) -> dict[str, Any]:

@@ -140,7 +140,12 @@ def prepare_data(
         dataset=dataset,
         ingested=ingested,
         part=part,
-        targets=encode_targets(dataset, np.arange(len(dataset))),
+        targets=encode_targets(
+            dataset,
+            np.arange(len(dataset)),
+            geometry=ingested.geometry,
+            canvas=(ingested.pixels.shape[2], ingested.pixels.shape[3]),
+        ),
         manifest=manifest,
         notices=(*dataset.notices, *ingested.broken, *notices),
         method=method,
@@ -162,13 +167,17 @@ def make_batches(
     *,
     train: bool,
     size: int | None = None,
+    cropped: bool | None = None,
 ) -> Batches:
     """Batches of `rows`: augmented and shuffled for training, plain and in order otherwise.
 
+    cropped: whether inputs are as small as `data.crop` says; None = for training alone.
     size: examples in a batch; None = the recipe's, and more where nothing has to be remembered.
     """
     data, settings = recipe.data, recipe.train
     height, width = data.imgsz or (1, 1)
+    if data.crop is not None and (train if cropped is None else cropped):
+        height, width = min(height, data.crop[0]), min(width, data.crop[1])
     augment = Augment(**recipe.augment.model_dump()) if train else None
     if size is None:
         size = settings.batch or 1
@@ -190,6 +199,8 @@ def make_batches(
         sampling=data.sampling if train else "once",
         shuffle=train,
         memory_format=hardware.memory_format,
+        views=(data.views or 1) if train else 1,
+        sight=data.sight,
     )
 
 

@@ -15,11 +15,14 @@ from PIL import Image
 from torch import Tensor
 
 from saccade.data.dataset import Dataset
+from saccade.data.manifest import plain
+from saccade.experiment.mask_records import MaskRecords, mask_field
 from saccade.protocols import Metric
 from saccade.training.run import RunFolder
 from saccade.types import Batch, Heads, Measure, Scored
 
-THUMBNAIL = 96
+THUMBNAIL, WITH_MASK = 96, 384
+"""Pixels of the longer side; where masks lie over it more must be seen."""
 MOST_THUMBNAILS = 5000
 
 
@@ -32,12 +35,17 @@ class Recorder:
     errors: list[Tensor] = field(default_factory=list)
     embeddings: list[Tensor] = field(default_factory=list)
     results: list[Any] = field(default_factory=list)
+    masks: MaskRecords = field(default_factory=MaskRecords)
 
     def __call__(self, scored: Scored, batch: Batch) -> None:
         self.indices.append(batch.indices.cpu())
         self.losses.append(scored.losses)
         self.errors.append(scored.errors)
-        self.results += scored.results
+        name = mask_field(scored, batch)
+        if name is None:
+            self.results += scored.results
+        else:  # packed at once: masks of all pictures would fill memory
+            self.masks.add(scored, batch, name)
         if scored.embeddings is not None:
             self.embeddings.append(scored.embeddings.half())
 
@@ -52,8 +60,12 @@ class Recorder:
             "target": [_target(example.target, names) for example in examples],
             "loss": torch.cat(self.losses).numpy(),
             "error": torch.cat(self.errors).numpy(),
-            **_result_columns(self.results),
         }
+        if self.results:
+            table |= _result_columns(self.results)
+        if self.masks.predicted:
+            targets = [example.target.get(names[0]) for example in examples]
+            table |= self.masks.columns(targets, dataset)
         if self.embeddings:
             table["embedding"] = list(torch.cat(self.embeddings).numpy())
         return table
@@ -85,7 +97,7 @@ def defined(value: float) -> float | None:
 
 def _target(target: Mapping[str, Any], names: Sequence[str]) -> str:
     """A class name as it is; anything else as JSON."""
-    value = target.get(names[0]) if len(names) == 1 else dict(target)
+    value = plain(target.get(names[0]) if len(names) == 1 else dict(target))
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
@@ -113,6 +125,7 @@ def _result_columns(results: Sequence[Any]) -> dict[str, list[Any]]:
 def _thumbnails(columns: Mapping[str, Any], pixels: Tensor) -> dict[str, Any]:
     """Small JPEGs: of every example, or of the worst and a regular sample where there are many."""
     losses = np.nan_to_num(columns["loss"], nan=-np.inf)
+    side = WITH_MASK if "true_mask" in columns else THUMBNAIL
     chosen = np.arange(len(losses))
     if len(losses) > MOST_THUMBNAILS:
         worst = np.argsort(-losses)[: MOST_THUMBNAILS // 2]
@@ -122,14 +135,14 @@ def _thumbnails(columns: Mapping[str, Any], pixels: Tensor) -> dict[str, Any]:
     return {
         "index": indices,
         "key": [columns["key"][place] for place in chosen],
-        "jpeg": [_jpeg(pixels[index]) for index in indices.tolist()],
+        "jpeg": [_jpeg(pixels[index], side) for index in indices.tolist()],
     }
 
 
-def _jpeg(pixels: Tensor) -> bytes:
+def _jpeg(pixels: Tensor, side: int) -> bytes:
     array = pixels.permute(1, 2, 0).numpy()
     picture = Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
-    scale = THUMBNAIL / max(picture.size)
+    scale = side / max(picture.size)
     if scale < 1:
         size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
         picture = picture.resize(size, Image.Resampling.BILINEAR)

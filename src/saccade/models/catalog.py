@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from torch import nn
 
@@ -16,6 +16,7 @@ from saccade.models import (
     convnet,
     densenet,
     efficientnet,
+    fcn,
     googlenet,
     inception_v3,
     inception_v4,
@@ -24,8 +25,10 @@ from saccade.models import (
     mobilenet_v2,
     nin,
     resnet,
+    segnet,
     squeezenet,
     timm_adapter,
+    unet,
     vgg,
     weights,
     zfnet,
@@ -37,7 +40,7 @@ from saccade.protocols import Backbone
 class Entry(NamedTuple):
     """Who builds the network, and the input (C, H, W) and classes of its paper."""
 
-    build: Callable[..., Backbone]
+    build: Callable[..., Any]
     input: tuple[int, int, int]
     num_classes: int
 
@@ -108,7 +111,25 @@ MODELS: dict[str, Entry] = {
     "efficientnet_b7": Entry(efficientnet.build, (3, 600, 600), 1000),
 }
 
-INPUT: dict[str, tuple[int, int, int]] = {name: entry.input for name, entry in MODELS.items()}
+PIXEL_MODELS: dict[str, Entry] = {
+    "unet": Entry(unet.build_over, (3, 224, 224), 2),
+    "unet_small": Entry(unet.build, (1, 256, 256), 2),
+    "unet_padded": Entry(unet.build, (1, 512, 512), 2),
+    "unet_valid": Entry(unet.build, (1, 572, 572), 2),
+    "segnet": Entry(segnet.build, (3, 360, 480), 11),
+    "segnet_small": Entry(segnet.build, (3, 360, 480), 11),
+    "fcn32s": Entry(fcn.build, (3, 500, 500), 21),
+    "fcn16s": Entry(fcn.build, (3, 500, 500), 21),
+    "fcn8s": Entry(fcn.build, (3, 500, 500), 21),
+}
+"""Networks that answer for every pixel (`protocols.PixelNetwork`); unet takes a backbone."""
+
+BACKBONE = "resnet18"
+"""Of networks that take one, where none is named."""
+
+INPUT: dict[str, tuple[int, int, int]] = {
+    name: entry.input for name, entry in {**MODELS, **PIXEL_MODELS}.items()
+}
 """(C, H, W) of the paper."""
 
 
@@ -121,15 +142,17 @@ def _entry(name: str) -> Entry:
     """The table's entry, or that of a network of timm. Raises SaccadeError for an unknown name."""
     if name.startswith(timm_adapter.PREFIX):
         return Entry(timm_adapter.build, (3, timm_adapter.SIDE, timm_adapter.SIDE), 1000)
-    if name not in MODELS:
-        raise unknown_name("model", name, MODELS)
-    return MODELS[name]
+    known = {**MODELS, **PIXEL_MODELS}
+    if name not in known:
+        raise unknown_name("model", name, known)
+    return known[name]
 
 
 def options(name: str) -> dict[str, Any]:
     """The options a network has of `create` but init, each with the paper's own choice."""
     parameters = list(inspect.signature(_entry(name).build).parameters.values())
-    return {each.name: each.default for each in parameters[1:]}
+    own = {each.name: each.default for each in parameters[1:]}
+    return {"backbone": BACKBONE, **own} if parameters[0].name == "backbone" else own
 
 
 def normalisation(name: str) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
@@ -155,6 +178,9 @@ def create(
     auxiliary: bool | None = None,
     stochastic_depth: float | None = None,
     hidden: int | None = None,
+    backbone: str | None = None,
+    upsampling: str | None = None,
+    width: int | None = None,
 ) -> Backbone:
     """Build a network of the catalogue with fresh weights; None is the paper's own choice.
 
@@ -165,9 +191,13 @@ def create(
     stem       "standard" as published, "small" keeps the resolution of small pictures
     auxiliary  the extra heads of GoogLeNet and Inception v3
     stochastic_depth  probability to drop the last residual branch of EfficientNet
-    hidden     units of the dense layers of AlexNet, ZFNet and VGG (4096)
+    hidden     units of the dense layers of AlexNet, ZFNet, VGG and FCN (4096)
+    backbone   name of the network that unet stands on; norm, act and the like are its own too
+    upsampling nearest, bilinear, transposed, unpool (`saccade.upsampling`)
+    width      channels of the first convolution of unet_small, unet_padded and unet_valid
 
-    `timm/NAME` is a network of timm, where that extra is installed.
+    `timm/NAME` is a network of timm, where that extra is installed. A name of PIXEL_MODELS gives a
+    `PixelNetwork`.
 
     Raises SaccadeError for an unknown name, and for an option that the network does not have.
     """
@@ -182,17 +212,51 @@ def create(
         "auxiliary": auxiliary,
         "stochastic_depth": stochastic_depth,
         "hidden": hidden,
+        "backbone": backbone,
+        "upsampling": upsampling,
+        "width": width,
     }
     given = {key: value for key, value in given.items() if value is not None}
-    for key in given:
+    parts = _split(name, given)
+    for key in parts.own:
         if key not in options(name):
-            having = [other for other in MODELS if key in options(other)]
+            having = [other for other in INPUT if key in options(other)]
             raise SaccadeError(
                 f"{name} has no option {key!r}; networks that have it: {', '.join(having)}",
                 name="unknown-option",
             )
-    model = entry.build(name, **given)
+    if parts.backbone is None:
+        model = entry.build(name, **parts.own)
+    else:
+        model = entry.build(create(**parts.backbone), **parts.own)
     if init is not None:
         assert isinstance(model, nn.Module)
         initialise(model, init)
-    return model
+    return cast(Backbone, model)
+
+
+class Parts(NamedTuple):
+    """Options of a network, and those of the backbone below it, None where it takes none."""
+
+    own: dict[str, Any]
+    backbone: dict[str, Any] | None
+
+
+def _split(name: str, given: dict[str, Any]) -> Parts:
+    """Options that the backbone has go to it, all that the decoder has to the decoder."""
+    if "backbone" not in options(name):
+        return Parts(given, None)
+    below = given.pop("backbone", BACKBONE)
+    if below in PIXEL_MODELS:
+        raise SaccadeError(
+            f"{below} answers for every pixel itself; a backbone of {name} is one of "
+            f"{', '.join(MODELS)}",
+            name="unknown-option",
+        )
+    theirs = options(below)
+    shared = {key: value for key, value in given.items() if key in theirs and key != "num_classes"}
+    own = options(name)
+    mine = {key: value for key, value in given.items() if key in own or key not in theirs}
+    # nothing of the backbone's own head is used: it is kept as small as it can be
+    headless = {"num_classes": 1, **({"hidden": 1} if "hidden" in theirs else {})}
+    return Parts(mine, {"name": below, **shared, **headless})

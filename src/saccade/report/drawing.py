@@ -97,15 +97,30 @@ def in_words(result: Result) -> list[tuple[str, str]]:
             return []
 
 
+def color_of(place: int) -> str:
+    """The colour of a class: of the palette, then shades in between; grey for the background."""
+    if place == 0:
+        return "#8a9199"
+    if place <= len(COLORS) - 1:
+        return COLORS[place - 1]
+    # the golden ratio spreads hues evenly however many there are
+    hue = (place * 0.61803398875) % 1.0
+    red, green, blue = (
+        int(255 * (0.25 + 0.7 * abs((hue * 6 + shift) % 6 - 3) / 3)) for shift in (0, 4, 2)
+    )
+    return f"#{red:02x}{green:02x}{blue:02x}"
+
+
 def _marked(image: Image.Image, result: Result) -> Image.Image:
     """Classes of a mask as colours laid over the picture; class 0, the background, stays clear."""
     if not isinstance(result, Segmentation) or result.mask.ndim != 2:
         return image
-    indices = Image.fromarray(result.mask.byte().numpy())
+    indices = Image.fromarray(result.mask.clamp(max=255).byte().numpy())
     tinted = image.copy()
-    for place in range(1, len(result.classes)):
+    there = [place for place, count in enumerate(indices.histogram()) if place and count]
+    for place in there:
         chosen = indices.point([128 if value == place else 0 for value in range(256)])
-        tinted.paste(Image.new("RGB", image.size, COLORS[(place - 1) % 7]), mask=chosen)
+        tinted.paste(Image.new("RGB", image.size, color_of(place)), mask=chosen)
     return tinted
 
 

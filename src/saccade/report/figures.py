@@ -17,9 +17,11 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from saccade.files import write_atomic
+from saccade.report import masks
 from saccade.report.drawing import PLATE, caption
 from saccade.report.matrix import MOST_NUMBERED, clipped, strength, worst_classes
 from saccade.report.records import Records, views
+from saccade.report.sections import without_classes
 from saccade.training.run import RunFolder
 
 DEV, TRAIN, WRONG, RATE = "#1f6fd1", "#b9680a", "#d2481f", "#5f6871"
@@ -46,15 +48,16 @@ def write(run: RunFolder) -> None:
 
 def results(rows: Sequence[dict[str, float]]) -> Figure:
     """Loss, every metric and the rate over the epochs."""
-    metrics = [name.removeprefix("metrics/") for name in rows[0] if name.startswith("metrics/")]
+    columns = [name for name in rows[0] if name.startswith("metrics/")]
+    metrics = [name.removeprefix("metrics/") for name in without_classes(columns)]
     panels = [("loss", "train/loss", "val/loss")]
     panels += [(name, f"train/{name}", f"metrics/{name}") for name in metrics]
     panels.append(("learning rate", "lr/pg0", ""))
-    columns = min(3, len(panels))
-    lines = -(-len(panels) // columns)
-    figure = Figure(figsize=(3.9 * columns, 2.9 * lines), layout="constrained")
+    across = min(3, len(panels))
+    lines = -(-len(panels) // across)
+    figure = Figure(figsize=(3.9 * across, 2.9 * lines), layout="constrained")
     for place, (title, first, second) in enumerate(panels):
-        axes = figure.add_subplot(lines, columns, place + 1)
+        axes = figure.add_subplot(lines, across, place + 1)
         _curves(axes, rows, title, first, second)
     return figure
 
@@ -136,6 +139,10 @@ def batch(records: Records) -> Image.Image | None:
 def _tile(jpeg: bytes, row: dict[str, Any]) -> Image.Image:
     """One picture on a square with its caption: white where right, orange where wrong."""
     picture = Image.open(io.BytesIO(jpeg)).convert("RGB")
+    if "true_mask" in row:
+        mask = masks.unpacked(row["mask"])
+        small = picture.resize((mask.shape[1], mask.shape[0]))
+        picture = Image.fromarray(masks.tinted(np.asarray(small), mask))
     scale = TILE / max(picture.size)
     sampling = Image.Resampling.NEAREST if max(picture.size) <= 64 else Image.Resampling.BICUBIC
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
@@ -148,6 +155,8 @@ def _tile(jpeg: bytes, row: dict[str, Any]) -> Image.Image:
 
 def _lines(row: dict[str, Any]) -> list[tuple[str, str]]:
     """At most two lines, so that all tiles are alike."""
+    if "true_mask" in row:
+        return [(row["key"].rpartition("/")[2], f"IoU {1 - row['error']:.2f}")]
     target = str(row["target"])
     if "label" in row and "score" in row:
         said = row["label"] if row["label"] == target else f"{row['label']} (true: {target})"

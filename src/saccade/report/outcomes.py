@@ -132,6 +132,8 @@ def parsed(text: str | None) -> Any:
 def mistakes(records: Records) -> dict[str, Any]:
     """The dev examples with the largest loss; mistakes alone where there are any."""
     rows = [row for row in records.predictions("dev") if _known(row["loss"])]
+    if rows and "true_mask" in rows[0]:  # shown with their masks, see `report.masks`
+        rows = []
     wrong = [row for row in rows if (row["error"] or 0) > 0]
     chosen = sorted(wrong or rows, key=lambda row: -row["loss"])[:MISTAKES]
     pictures = records.thumbnails("dev", [row["index"] for row in chosen])

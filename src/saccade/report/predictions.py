@@ -9,12 +9,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+import numpy as np
+from PIL import Image, ImageColor, PngImagePlugin
 
 from saccade.data.read import decode
 from saccade.files import write_atomic
 from saccade.predict import Prediction
-from saccade.report.drawing import annotate
+from saccade.report.drawing import annotate, color_of
+from saccade.types import Segmentation
 
 TABLE = "predictions.csv"
 
@@ -36,6 +38,42 @@ def save_predictions(folder: Path, answers: Sequence[Prediction]) -> Path:
         rows.append({**row, "error": answer.error or ""})
     write_atomic(folder / TABLE, _csv(rows))
     return folder / TABLE
+
+
+def save_masks(folder: Path, answers: Sequence[Prediction]) -> dict[int, Path]:
+    """Write masks/NAME.png for every answer that is a mask, and classes.txt; paths by position.
+
+    The files hold class indices with a palette of colours and the names as text ("classes", JSON);
+    with more than 256 classes 16-bit grey. The folder with the pictures beside it, in images/, can
+    be trained on as it is.
+    """
+    taken: set[str] = set()
+    places: dict[int, Path] = {}
+    for position, answer in enumerate(answers):
+        if isinstance(answer.result, Segmentation):
+            name = _free_name(Path(answer.source), taken, keep=".png")
+            places[position] = folder / "masks" / name
+            write_atomic(places[position], mask_png(answer.result))
+            names = "".join(f"{label}\n" for label in answer.result.classes)
+            if len(places) == 1:
+                write_atomic(folder / "classes.txt", names.encode())
+    return places
+
+
+def mask_png(result: Segmentation) -> bytes:
+    """Class indices as a PNG with a palette; the background is black."""
+    indices = result.mask.numpy()
+    if len(result.classes) > 256:
+        picture = Image.fromarray(indices.astype(np.uint16))
+    else:
+        picture = Image.fromarray(indices.astype(np.uint8))
+        colors = [(0, 0, 0), *(ImageColor.getrgb(color_of(place)) for place in range(1, 256))]
+        picture.putpalette([channel for color in colors for channel in color[:3]])
+    told = PngImagePlugin.PngInfo()
+    told.add_itxt("classes", json.dumps(result.classes, ensure_ascii=False))
+    file = io.BytesIO()
+    picture.save(file, "PNG", pnginfo=told)
+    return file.getvalue()
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -60,9 +98,10 @@ def _save_picture(source: Path, place: Path, answer: Prediction) -> None:
     write_atomic(place, file.getvalue())
 
 
-def _free_name(source: Path, taken: set[str]) -> str:
+def _free_name(source: Path, taken: set[str], keep: str = "") -> str:
     # lossy pictures stay lossy, all others keep every pixel
-    suffix = ".jpg" if source.suffix.lower() in (".jpg", ".jpeg", ".heic", ".heif") else ".png"
+    lossy = source.suffix.lower() in (".jpg", ".jpeg", ".heic", ".heif")
+    suffix = keep or (".jpg" if lossy else ".png")
     number = 1
     while (name := f"{source.stem}{'' if number == 1 else f'-{number}'}{suffix}") in taken:
         number += 1

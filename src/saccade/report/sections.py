@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -26,6 +26,17 @@ def told(metric: str, value: float | None) -> str:
     if metric.rpartition("/")[2] in SHARES:
         return f"{100 * value:.1f} %"
     return f"{value:.3f}" if abs(value) < 10 else charts.short(value)
+
+
+MOST_CLASSES = 6
+"""Scores of single classes beside those of all; more stand in their own table alone."""
+
+
+def without_classes(names: Iterable[str]) -> list[str]:
+    """Names of measures, those of single classes left out where there are many."""
+    every = list(names)
+    single = [name for name in every if name.rpartition("/")[2].startswith("iou_")]
+    return every if len(single) <= MOST_CLASSES else [n for n in every if n not in single]
 
 
 def picture(data: bytes | None) -> str | None:
@@ -50,7 +61,7 @@ def curves(records: Records) -> list[Curve]:
         return []
     best = best_epoch(records)
     found = [_curve(rows, "Loss", {"train": "train/loss", "dev": "val/loss"}, best)]
-    for column in _columns(rows, "metrics/"):
+    for column in without_classes(_columns(rows, "metrics/")):
         name = column.removeprefix("metrics/")
         found.append(_curve(rows, name, {"train": f"train/{name}", "dev": column}, best))
     found.append(_curve(rows, "Learning rate", {"plain": "lr/pg0"}, None))

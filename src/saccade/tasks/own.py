@@ -7,7 +7,7 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from saccade.errors import SaccadeError
-from saccade.protocols import Backbone
+from saccade.protocols import Backbone, PixelNetwork
 
 
 class OwnModule(nn.Module):
@@ -95,6 +95,12 @@ def as_backbone(network: Any) -> Backbone:
     """The network itself where it keeps the promise of `Backbone`, else wrapped as `OwnModule`."""
     if isinstance(network, Backbone):
         return network
+    if isinstance(network, PixelNetwork):
+        raise SaccadeError(
+            f"{type(network).__name__} answers for every pixel, so it learns segmentation alone; "
+            "choose another --model for this task",
+            name="wrong-network",
+        )
     if isinstance(network, nn.Module):
         return OwnModule(network)
     raise SaccadeError(

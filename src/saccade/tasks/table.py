@@ -17,6 +17,7 @@ from saccade.tasks.multilabel import MultiLabelTask
 from saccade.tasks.multitask import MultiTask
 from saccade.tasks.own import as_backbone
 from saccade.tasks.regression import RegressionTask
+from saccade.tasks.segmentation import SegmentationTask
 from saccade.types import Field, ModelCard
 
 TASKS: dict[str, type[Any]] = {
@@ -26,6 +27,7 @@ TASKS: dict[str, type[Any]] = {
     "multitask": MultiTask,
     "localization": LocalizationTask,
     "landmarks": LandmarksTask,
+    "segmentation": SegmentationTask,
 }
 
 

@@ -1,0 +1,83 @@
+"""Large pictures piece by piece: overlapping tiles, their seams blended, memory bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+
+def places(side: int, tile: int, overlap: int, multiple: int) -> list[int]:
+    """Where tiles of `tile` pixels begin on a side: multiples, each overlapping the one before."""
+    if side <= tile:
+        return [0]
+    step = max(multiple, (tile - overlap) // multiple * multiple)
+    starts = list(range(0, side - tile, step))
+    last = -(-(side - tile) // multiple) * multiple
+    return [*starts, last]
+
+
+def tiles(
+    size: tuple[int, int], tile: int, overlap: int, multiple: int = 32
+) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns of each tile, in reading order.
+
+    Tiles begin at multiples of the network's stride, so that poolings fall on the same pixels as in
+    the whole picture; those of the last row and column may be smaller.
+    """
+    for top in places(size[0], tile, overlap, multiple):
+        for left in places(size[1], tile, overlap, multiple):
+            yield (
+                slice(top, min(top + tile, size[0])),
+                slice(left, min(left + tile, size[1])),
+            )
+
+
+def ramp(start: int, stop: int, side: int, overlap: int) -> Tensor:
+    """(stop - start,) weight of each line: 0 at a seam's end, 1 from the overlap's last quarter on.
+
+    The outer quarter of an overlap weighs nothing: there the tile's own border disturbs the
+    network. At the picture's border there is no seam.
+    """
+    place = torch.arange(start, stop, dtype=torch.float32) + 0.5
+    quarter = max(overlap / 4, 0.5)
+    up = ((place - start - quarter) / (2 * quarter)).clamp(0, 1) if start > 0 else 1.0
+    down = ((stop - place - quarter) / (2 * quarter)).clamp(0, 1) if stop < side else 1.0
+    return torch.ones(stop - start) * up * down
+
+
+def in_tiles(
+    network: Callable[[Tensor], Tensor],
+    inputs: Tensor,
+    *,
+    tile: int,
+    overlap: int,
+    multiple: int = 32,
+) -> Tensor:
+    """What `network` gives for a whole picture, computed tile by tile.
+
+    Args:
+        network: (1, C, h, w) -> (1, K, h, w).
+        inputs: (1, C, H, W).
+        tile: side of a tile in pixels.
+        overlap: pixels that neighbours share; twice what a pixel's answer depends on around it,
+            and the result is that of the whole picture (but for rounding).
+        multiple: stride of the network.
+
+    Returns:
+        (1, K, H, W), a weighted mean where tiles overlap, on the CPU.
+    """
+    size = (inputs.shape[2], inputs.shape[3])
+    total: Tensor | None = None
+    weight = torch.zeros(size)
+    for rows, columns in tiles(size, tile, overlap, multiple):
+        given = network(inputs[:, :, rows, columns]).float().cpu()
+        own = ramp(rows.start, rows.stop, size[0], overlap)[:, None]
+        own = own * ramp(columns.start, columns.stop, size[1], overlap)
+        if total is None:
+            total = torch.zeros(1, given.shape[1], *size)
+        total[:, :, rows, columns] += given * own
+        weight[rows, columns] += own
+    assert total is not None
+    return total / weight.clamp(min=1e-6)
