@@ -35,14 +35,14 @@ def max_unpool(x: Tensor, positions: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def bilinear_kernel(factor: int) -> Tensor:
-    """(2 f, 2 f): as weights of a transposed convolution of stride f, bilinear enlargement."""
-    side = 2 * factor
+    """(2 f, 2 f), one less where f is odd: bilinear enlargement as a transposed convolution's."""
+    side = 2 * factor - factor % 2
     line = 1 - (torch.arange(side) - (side - 1) / 2).abs() / factor
     return line[:, None] * line
 
 
 class Transposed(nn.ConvTranspose2d):
-    """A transposed convolution of kernel 2 f and stride f that begins as bilinear enlargement.
+    """A transposed convolution of stride f that begins as bilinear enlargement.
 
     Every pixel is reached by equally many weights, and neighbours begin alike: no checkerboard
     (Odena et al. 2016, https://distill.pub/2016/deconv-checkerboard). Channels are mixed at random,
@@ -50,16 +50,19 @@ class Transposed(nn.ConvTranspose2d):
     """
 
     def __init__(self, in_channels: int, channels: int, *, factor: int, bias: bool = True) -> None:
+        kernel = bilinear_kernel(factor)
         super().__init__(
-            in_channels, channels, 2 * factor, stride=factor, padding=factor // 2, bias=bias
+            in_channels,
+            channels,
+            len(kernel),
+            stride=factor,
+            padding=factor // 2,
+            bias=bias,
         )
-        if factor % 2:
-            self.padding, self.output_padding = ((factor + 1) // 2,) * 2, (1, 1)
         same = in_channels == channels
         mixed = torch.eye(channels) if same else torch.randn(in_channels, channels)
         scale = 1.0 if same else in_channels**-0.5
         with torch.no_grad():
-            kernel = bilinear_kernel(factor)
             self.weight.copy_(scale * mixed[:, :, None, None] * kernel)
             if self.bias is not None:
                 self.bias.zero_()

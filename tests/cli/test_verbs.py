@@ -16,7 +16,7 @@ from saccade import api
 from saccade.cli import predict as predict_verb
 from saccade.cli.main import main
 from saccade.errors import Stopped
-from saccade.models.catalog import names
+from saccade.models.catalog import PIXEL_MODELS, names
 
 RUN = "runs/classification/train"
 MEASURED = {"run", "task", "split", "examples", "metrics", "intervals", "seconds"}
@@ -188,7 +188,7 @@ def test_report_can_be_written_again(program: Program) -> None:
 
 
 def test_models_and_describe(program: Program) -> None:
-    assert program.value("models") == names()
+    assert program.value("models") == [*names(), *PIXEL_MODELS]
     value = program.value("describe", "resnet18", "--classes", "2", "--channels", "1")
     assert set(value) == {"name", "input", "parameters", "multiply_adds", "layers"}
     assert value["input"] == [1, 224, 224]

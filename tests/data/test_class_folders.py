@@ -204,7 +204,6 @@ def test_wrapping_folders(tmp_path):
     "keys",
     [
         ["1.png", "2.png"],
-        ["images/1.png", "masks/1.png"],
         ["images/1.png"],
         ["train/1.png", "test/1.png"],
         ["a/notes.txt"],

@@ -14,6 +14,7 @@ LABEL = Field(name="label", kind="label", classes=("a", "b"))
 OTHER = Field(name="other", kind="label", classes=("c", "d"))
 LABELS = Field(name="labels", kind="labels", classes=("a", "b"))
 VALUES = Field(name="values", kind="values", classes=("x",))
+MASK = Field(name="mask", kind="mask", classes=("ground", "thing"))
 BOXES = Field(name="boxes", kind="boxes", classes=("a",))
 BOX = Field(name="box", kind="box", classes=("a",))
 POINTS = Field(name="points", kind="points", classes=("left", "right"))
@@ -53,7 +54,7 @@ def test_options_are_told() -> None:
 
 @pytest.mark.parametrize("name", table.TASKS)
 def test_a_task_comes_back_from_its_card(name) -> None:
-    task = table.create(name, [LABEL, LABELS, VALUES, BOX, POINTS])
+    task = table.create(name, [LABEL, LABELS, VALUES, BOX, POINTS, MASK])
     decision = {
         "multilabel": {"thresholds": (0.25, 0.75)},
         "multitask": {"thresholds": {"labels": (0.25, 0.75)}},

@@ -47,7 +47,7 @@ def command(
 
     network = catalog.create(model)
     assert isinstance(network, nn.Module)
-    channels, height, width = catalog.MODELS[model].input
+    channels, height, width = catalog.INPUT.get(model, (3, 224, 224))
     height, width = (height, width) if imgsz is None else sides(imgsz)
     chosen = choose(device)
     with output.reporter() as reporter:

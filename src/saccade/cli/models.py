@@ -16,13 +16,14 @@ def command(output: Output) -> None:
 
     `saccade describe NAME` shows one layer by layer, `saccade train DATA --model NAME` trains it.
     """
-    from saccade.models.catalog import MODELS
+    from saccade.models.catalog import MODELS, PIXEL_MODELS
 
+    every = {**MODELS, **PIXEL_MODELS}
     output.table(
         ("name", "input", "classes"),
         [
             (name, " x ".join(map(str, entry.input)), str(entry.num_classes))
-            for name, entry in MODELS.items()
+            for name, entry in every.items()
         ],
     )
-    output.value(list(MODELS))
+    output.value(list(every))

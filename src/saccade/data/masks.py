@@ -64,10 +64,14 @@ class Coding:
 
 @dataclass(frozen=True)
 class MaskFiles:
-    """A source of pictures whose masks are files beside them."""
+    """A source of pictures whose masks are files beside them.
+
+    numbers  that occur in each mask, as far as the masks were looked through
+    """
 
     tree: Tree
     coding: Coding
+    numbers: Mapping[str, frozenset[int]]
 
     def load(self, key: str) -> bytes:
         return self.tree.load(key)
@@ -84,6 +88,14 @@ class MaskFiles:
         if tuple(classes) == self.coding.classes:
             return mask
         return self._renamed(mask, key, classes)
+
+    def present(self, key: str) -> tuple[str, ...]:
+        """Names of the classes that a mask holds; none where it was not looked through."""
+        if self.coding.instances:
+            found = {int(number > 0) for number in self.numbers.get(key, ())}
+        else:
+            found = {self.coding.table.get(number, -1) for number in self.numbers.get(key, ())}
+        return tuple(self.coding.classes[index] for index in sorted(found - {-1}))
 
     def instances(self, key: str) -> int | None:
         """How many things a mask counts, None where its numbers are classes."""

@@ -59,13 +59,19 @@ def strata(dataset: Dataset) -> list[tuple[str, ...]]:
 
 def classes_of(dataset: Dataset) -> list[tuple[str, ...]]:
     """For each example the names of its classes: "name", or "field: name" if several fields."""
-    fields = [field for field in dataset.fields if field.kind in CLASSES]
+    present = getattr(dataset.source, "present", None)  # masks tell it without being decoded
+    kinds = CLASSES if present is None else CLASSES | {"mask"}
+    fields = [field for field in dataset.fields if field.kind in kinds]
     several = len(fields) > 1
     tags: list[tuple[str, ...]] = []
     for example in dataset.examples:
         own: list[str] = []
         for field in fields:
-            names = class_names(field, example.target.get(field.name))
+            target = example.target.get(field.name)
+            if present is not None and field.kind == "mask":
+                names = present(target) if isinstance(target, str) else ()
+            else:
+                names = class_names(field, target)
             own.extend(f"{field.name}: {name}" if several else name for name in names)
         tags.append(tuple(own))
     return tags

@@ -293,11 +293,13 @@ def _network(
     )
     assert isinstance(backbone, nn.Module)
     told = unlabelled(backbone)
-    body = set(backbone.parameters())
+    # what stands on a backbone is as new as a head
+    below = getattr(backbone, "backbone", backbone)
+    body = set(below.parameters())
     model = task.build(backbone)
     if start is not None:
         told += starting.place(model, body, start, task.fields, recipe.model.weights or "")
-    plan = starting.plan(recipe, model, backbone, body)
+    plan = starting.plan(recipe, model, below, body)
     told += starting.plan_sentences(recipe, plan, examples=int((prepared.part == "train").sum()))
     plan.begin(model, 0)
     drop_after(model, recipe.model.dropout_behind)

@@ -149,7 +149,7 @@ CROPS = 128
 def _for_masks(recipe: Recipe, facts: Facts) -> dict[str, dict[str, Any]]:
     """Every pixel is an example: few pictures teach much, seen in many crops."""
     tuned = facts.start is not None
-    name = recipe.model.name or "unet"
+    name = recipe.model.name or ("unet_small" if facts.mask_classes == 2 else "unet")
     crop = recipe.data.crop or (min(facts.height, CROP), min(facts.width, CROP))
     views = recipe.data.views or max(1, round(CROPS / facts.examples))
     epochs = recipe.train.epochs or round(max(5, min(20, 3000 / (facts.examples * views))))
@@ -157,7 +157,13 @@ def _for_masks(recipe: Recipe, facts: Facts) -> dict[str, dict[str, Any]]:
     batch = min(recipe.train.batch or 8, facts.examples * views)
     return {
         "data": {"crop": crop, "views": views},
-        "model": {"name": name, "weights": "none", **_transfer(facts, epochs)},
+        "model": {
+            "name": name,
+            "weights": "none",
+            **(_transfer(facts, epochs) if _has_stages(name) else UNSTAGED),
+            # masks are of so many pixels that a few pictures can teach more than a head
+            "freeze": "none",
+        },
         "optimizer": {
             "name": optimizer,
             "lr0": round(_rate(optimizer, name, batch) * (TUNED if tuned else 2), 6),
@@ -177,6 +183,14 @@ def _for_masks(recipe: Recipe, facts: Facts) -> dict[str, dict[str, Any]]:
     }
 
 
+UNSTAGED = {"freeze": "none", "head_epochs": 0, "stage_decay": 1.0}
+
+
+def _has_stages(name: str) -> bool:
+    """Whether the network is a backbone, or stands on one."""
+    return name not in catalog.PIXEL_MODELS or "backbone" in catalog.options(name)
+
+
 def _transfer(facts: Facts, epochs: int) -> dict[str, Any]:
     """What of given weights learns: the less data, the more of them is kept.
 
@@ -184,7 +198,7 @@ def _transfer(facts: Facts, epochs: int) -> dict[str, Any]:
     then everything, stage by stage more slowly. With very few examples the head alone learns.
     """
     if facts.start is None:
-        return {"freeze": "none", "head_epochs": 0, "stage_decay": 1.0}
+        return UNSTAGED
     return {
         "freeze": "all" if facts.examples < FEW else "none",
         "head_epochs": 0 if facts.start.whole else max(1, epochs // 5),

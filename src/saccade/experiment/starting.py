@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors.torch import save
@@ -17,6 +17,7 @@ from saccade.files import write_atomic
 from saccade.fitting import fill
 from saccade.models import catalog, weights
 from saccade.models.autoencoder import Autoencoder
+from saccade.predict import OWN
 from saccade.pretrained import Start
 from saccade.protocols import Backbone
 from saccade.recipe import Recipe
@@ -39,7 +40,15 @@ def named(recipe: Recipe, run: RunFolder, progress: Progress) -> Start | None:
     given = recipe.model.weights
     if given in (None, "none") or any(run.last.glob("[0-9]*")):
         return None
-    return pretrained.resolve(str(given), recipe.model.name, progress)
+    return pretrained.resolve(str(given), network_of(recipe), progress)
+
+
+def network_of(recipe: Recipe) -> str | None:
+    """The network that weights are of: the backbone, where the model stands on one."""
+    name = recipe.model.name
+    if name is None or name == OWN or "backbone" not in catalog.options(name):
+        return name
+    return recipe.model.backbone or catalog.BACKBONE
 
 
 def offered(
@@ -49,7 +58,7 @@ def offered(
 
     Nothing is offered to whoever says --weights none, or has a network without published weights.
     """
-    name = recipe.model.name or ("resnet18" if photos else "")
+    name = network_of(recipe) or ("resnet18" if photos else "")
     if recipe.model.weights is not None or not photos or examples >= FEW:
         return None
     if not weights.has_published(name):
@@ -185,11 +194,16 @@ def plan(recipe: Recipe, model: nn.Module, backbone: Backbone, body: set[nn.Para
     settings = recipe.model
     if settings.freeze == "none" and not settings.head_epochs and settings.stage_decay == 1:
         return everything(model)
+    if not isinstance(backbone, Backbone):
+        raise SaccadeError(
+            f"--freeze {settings.freeze}: {settings.name} has no stages to freeze; leave --freeze, "
+            "model.head_epochs and model.stage_decay out, or take --model unet with a --backbone.",
+            name="bad-setting",
+        )
     height, width = recipe.data.imgsz  # type: ignore[misc]
-    assert isinstance(backbone, nn.Module)
     return make_plan(
         model,
-        stages(backbone, (recipe.data.channels or 3, height, width)),
+        stages(cast(nn.Module, backbone), (recipe.data.channels or 3, height, width)),
         head=[name for name, each in model.named_parameters() if each not in body],
         freeze=str(settings.freeze),
         head_epochs=settings.head_epochs or 0,

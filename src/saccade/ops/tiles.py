@@ -13,9 +13,8 @@ def places(side: int, tile: int, overlap: int, multiple: int) -> list[int]:
     if side <= tile:
         return [0]
     step = max(multiple, (tile - overlap) // multiple * multiple)
-    starts = list(range(0, side - tile, step))
-    last = -(-(side - tile) // multiple) * multiple
-    return [*starts, last]
+    last = (side - tile) // multiple * multiple
+    return [*range(0, last, step), last]
 
 
 def tiles(
@@ -24,14 +23,15 @@ def tiles(
     """Rows and columns of each tile, in reading order.
 
     Tiles begin at multiples of the network's stride, so that poolings fall on the same pixels as in
-    the whole picture; those of the last row and column may be smaller.
+    the whole picture; those of the last row and column are larger by less than that.
     """
-    for top in places(size[0], tile, overlap, multiple):
-        for left in places(size[1], tile, overlap, multiple):
-            yield (
-                slice(top, min(top + tile, size[0])),
-                slice(left, min(left + tile, size[1])),
-            )
+    lines = []
+    for side in size:
+        starts = places(side, tile, overlap, multiple)
+        lines.append([slice(at, side if at == starts[-1] else at + tile) for at in starts])
+    for rows in lines[0]:
+        for columns in lines[1]:
+            yield rows, columns
 
 
 def ramp(start: int, stop: int, side: int, overlap: int) -> Tensor:

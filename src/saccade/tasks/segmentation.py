@@ -65,7 +65,8 @@ class SegmentationTask:
         heads.check_choice("loss_name", self.loss_name, LOSSES)
         heads.check_smoothing(self.label_smoothing)
         heads.check_option(
-            0 < self.overlap <= self.tile // 2, "overlap: expected more than 0, at most half a tile"
+            self.tile >= 64 and 0 < self.overlap <= self.tile // 2,
+            "tile: expected 64 pixels or more, overlap: more than 0, at most half a tile",
         )
         if self.class_weights is not None and not isinstance(self.class_weights, str):
             weights = heads.numbers(self.class_weights, len(self.classes), "class_weights")
@@ -101,7 +102,8 @@ class SegmentationTask:
             # the module's own answer is the logits of every pixel
             backbone.num_outputs = count
             return backbone.module
-        return OverBackbone(backbone, num_classes=count)
+        backbone.new_head(1)  # not used, so as small as can be
+        return OverBackbone(backbone, num_classes=count, in_channels=_in_channels(backbone))
 
     def loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         masks = batch.targets[self.field_name]
@@ -212,6 +214,12 @@ class SegmentationTask:
             "class_weights='balanced' has no numbers yet: call fit(targets) before training",
         )
         return losses.constant(cast("tuple[float, ...]", self.class_weights), device)
+
+
+def _in_channels(backbone: Backbone) -> int:
+    """What its first convolution takes."""
+    layers = cast(nn.Module, backbone).modules()
+    return next((each.in_channels for each in layers if isinstance(each, nn.Conv2d)), 3)
 
 
 def _size(size: Tensor) -> tuple[int, int]:

@@ -50,7 +50,9 @@ class Facts:
         Nobody draws the same box or point twice to the pixel.
         """
         placed = [
-            field for field in self.dataset.fields if field.kind in ("box", "boxes", "points")
+            field
+            for field in self.dataset.fields
+            if field.kind in ("box", "boxes", "points", "mask")
         ]
         told = []
         for example in self.dataset.examples:

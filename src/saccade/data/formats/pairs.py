@@ -81,7 +81,8 @@ def read(tree: Tree, task: str | None = None) -> Dataset:
     found = find_pairs(tree)
     masks = [mask.key for _, mask in found.pairs]
     names, origin = _names(tree, masks[0])
-    coding = _coding(tree, masks, names)
+    numbers, mode = _numbers(tree, masks)
+    coding = find_coding(frozenset().union(*numbers.values()), mode, names)
     if len(coding.classes) < 2:
         raise SaccadeError(
             f"{tree.root}: every pixel of {len(masks)} masks is the same "
@@ -98,7 +99,7 @@ def read(tree: Tree, task: str | None = None) -> Dataset:
         root=tree.root,
         examples=tuple(sorted(examples, key=lambda example: example.key)),
         fields=(Field(name="mask", kind="mask", classes=coding.classes),),
-        source=MaskFiles(tree, coding),
+        source=MaskFiles(tree, coding, numbers),
         notices=(*tree.notices, *_notices(found, coding, origin)),
         tasks=("segmentation",),
         reason=f"{len(found.pairs)} pictures have a mask of the same name with "
@@ -218,12 +219,10 @@ def _lines(lines: list[str]) -> Mapping[int, str] | Sequence[str] | None:
     return lines or None
 
 
-def _coding(
-    tree: Tree, masks: Sequence[str], names: Mapping[int, str] | Sequence[str] | None
-) -> Coding:
-    """Look through the masks for the numbers they hold."""
+def _numbers(tree: Tree, masks: Sequence[str]) -> tuple[dict[str, frozenset[int]], str]:
+    """Look through the masks: the numbers that each holds, and the mode of the files."""
     step = max(1, len(masks) // _MOST_SCANNED)
-    numbers: set[int] = set()
+    numbers: dict[str, frozenset[int]] = {}
     modes: set[str] = set()
     for key in masks[::step]:
         try:
@@ -231,10 +230,10 @@ def _coding(
         except SaccadeError:
             continue  # named with all others when masks become numbers
         modes.add(mode)
-        numbers.update(np.flatnonzero(np.bincount(array.ravel())).tolist())
+        numbers[key] = frozenset(np.flatnonzero(np.bincount(array.ravel())).tolist())
     if not modes:
         indices(tree.load(masks[0]))
-    return find_coding(numbers, "P" if "P" in modes else next(iter(sorted(modes)), "L"), names)
+    return numbers, "P" if "P" in modes else min(modes)
 
 
 def _meaning(coding: Coding, origin: str) -> str:
