@@ -23,6 +23,8 @@ from saccade.errors import SaccadeError
 from saccade.experiment.prepare import Prepared, Reporter, prepare_data
 from saccade.experiment.train import train as run_experiment
 from saccade.experiment.validate import Validation, validate
+from saccade.improve.curve import Curve, learning_curve
+from saccade.improve.curve_plot import draw_curve
 from saccade.improve.ensemble import Ensemble, combine
 from saccade.predict import Prediction, Predictor
 from saccade.predict import load as load_predictor
@@ -38,6 +40,7 @@ __all__ = [
     "Reporter",
     "Trained",
     "check",
+    "curve",
     "ensemble",
     "load",
     "nurse",
@@ -277,6 +280,34 @@ def nurse(
     trained = Trained(run, dataset=dataset)
     trained.report()
     return trained, diary
+
+
+def curve(
+    data: Any,
+    *,
+    recipe: Recipe | str | Path | None = None,
+    settings: dict[str, Any] | None = None,
+    repeats: int = 1,
+    project: str | Path = "runs",
+    name: str = "curve",
+    resume: bool = False,
+    reporter: Reporter | None = None,
+) -> Curve:
+    """Train on growing parts of `data` and foresee the error that twice as many would give.
+
+    Raises SaccadeError where there are too few examples, or a curve goes on with another recipe.
+    """
+    start = read_recipe(Path(recipe)) if isinstance(recipe, str | Path) else recipe
+    plan = make_recipe(settings or {}, start)
+    dataset = open(data, task=plan.task)
+    task = plan.task or dataset.tasks[0]
+    folder = latest_run(Path(project), task, name) if resume else None
+    folder = folder or new_run(Path(project), task, name)
+    reporter = reporter or Reporter()
+    reporter.say(str(folder.root))
+    found = learning_curve(dataset, plan, folder, repeats=repeats, reporter=reporter)
+    draw_curve(found, folder.root / "curve.png")
+    return found
 
 
 def load(run: str | Path, *, module: nn.Module | None = None) -> Trained:

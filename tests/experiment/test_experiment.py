@@ -63,6 +63,8 @@ def test_the_run_folder_holds_what_it_promises(run: saccade.Trained) -> None:
         "loss.name",
         "data.dev",
         "data.test",
+        "data.labels",
+        "data.human_error",
     }
     allowed |= {"model.stochastic_depth", "loss.box_weight", "loss.pairs", "loss.normalise_by"}
     assert set(undecided) <= allowed
