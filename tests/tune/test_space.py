@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from saccade.errors import SaccadeError
+from saccade.limits import Limit, parse_limit
 from saccade.recipe import Recipe, make_recipe
-from saccade.tune.limits import Limit, parse_limit
 from saccade.tune.space import Choice, Span, freed, parse_axis, place, ranking, space
 
 BASE = make_recipe(

@@ -116,7 +116,7 @@ def command(
         _nurse(output, data, start, settings, every, places)
         return
     from saccade import api
-    from saccade.tune.limits import parse_limit
+    from saccade.limits import parse_limit
 
     with output.reporter(first_line=True, always=True) as reporter:
         found = api.tune(

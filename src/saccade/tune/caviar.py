@@ -23,11 +23,11 @@ from saccade.data.dataset import Dataset
 from saccade.errors import SaccadeError
 from saccade.experiment.prepare import Reporter
 from saccade.experiment.train import train
+from saccade.limits import COSTS, Limit, costs, larger_is_better
 from saccade.predict import load
 from saccade.recipe import Recipe, from_dict, make_recipe
 from saccade.training.run import RunFolder
 from saccade.tune.importance import importance
-from saccade.tune.limits import COSTS, Limit, costs, larger_is_better
 from saccade.tune.outcome import Outcome, Trial, best_of, flat
 from saccade.tune.space import Rank, freed
 from saccade.tune.study import (

@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 
 from saccade.files import write_atomic
+from saccade.limits import Limit
 from saccade.recipe import Recipe, from_dict, make_recipe
-from saccade.tune.limits import Limit
 from saccade.tune.space import Axis
 
 MACHINE = (

@@ -26,10 +26,10 @@ from saccade.errors import SaccadeError
 from saccade.experiment.prepare import Reporter
 from saccade.experiment.train import train
 from saccade.files import sync_folder, write_atomic
+from saccade.limits import larger_is_better
 from saccade.recipe import Recipe, from_dict, make_recipe
 from saccade.tasks import table
 from saccade.training.run import RunFolder
-from saccade.tune.limits import larger_is_better
 
 RAISED, LOWERED = 1.3, 1 / 3
 """What the rate is multiplied by after a good stretch, and after one that brought nothing."""

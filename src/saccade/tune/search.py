@@ -12,10 +12,10 @@ from saccade.errors import SaccadeError
 from saccade.experiment.assemble import assemble
 from saccade.experiment.prepare import Reporter
 from saccade.files import write_error
+from saccade.limits import Limit, larger_is_better
 from saccade.recipe import Recipe, from_dict
 from saccade.training.run import RunFolder, new_run
 from saccade.tune.caviar import Search
-from saccade.tune.limits import Limit, larger_is_better
 from saccade.tune.outcome import Outcome, portable
 from saccade.tune.space import space
 from saccade.tune.study import Place, local, open_study
