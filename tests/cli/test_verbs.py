@@ -286,3 +286,16 @@ def test_system_errors_are_the_machines(program: Program, monkeypatch: pytest.Mo
     error = program.value("check", "photos", code=1)["error"]
     assert error["message"] == "photos/1.jpg: Permission denied."
     assert error["files"] == ["photos/1.jpg"]
+
+
+def test_compare_measures_what_limits_name(
+    trained: tuple[Path, list[str]], capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    place, lines = trained
+    monkeypatch.chdir(place)
+    limits = ["--limit", "latency<10000", "--limit", "size<0.001"]
+    assert main(["compare", lines[0], lines[0], *limits, "--json"]) == 0
+    value = json.loads(capsys.readouterr().out)
+    assert value["best"] is None
+    assert value["runs"][0]["broken"] == ["size < 0.001"]
+    assert 0 < value["runs"][0]["values"]["latency"] < 10000

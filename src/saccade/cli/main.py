@@ -27,6 +27,7 @@ VERBS = {
     "errors": "List mistakes, what they have in common, and what mending them could gain.",
     "human": "Measure how well people do on the same pictures.",
     "labels": "Rank labels that look wrong; accept, change or drop them beside the data.",
+    "compare": "Say which run is better, and whether that is beyond noise.",
     "curve": "Foresee what twice the pictures would bring.",
     "ensemble": "Let several runs answer as one.",
     "report": "Write a run's report, one HTML file that needs no network.",
