@@ -7,7 +7,7 @@ run.predict("new.jpg")
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from saccade import diagnose, report
 from saccade.data.audit import audit, summary, worst_first
 from saccade.data.dataset import Dataset
 from saccade.data.open import open_dataset
+from saccade.diagnose.remedies import Remedy, compare, halve
 from saccade.errors import SaccadeError
 from saccade.experiment.prepare import Prepared, Reporter, prepare_data
 from saccade.experiment.train import train as run_experiment
@@ -26,6 +27,7 @@ from saccade.experiment.validate import Validation, validate
 from saccade.improve.curve import Curve, learning_curve
 from saccade.improve.curve_plot import draw_curve
 from saccade.improve.ensemble import Ensemble, combine
+from saccade.improve.sources import synthesise
 from saccade.predict import Prediction, Predictor
 from saccade.predict import load as load_predictor
 from saccade.recipe import KEYS, Recipe, from_dict, make_recipe, read_recipe
@@ -108,6 +110,35 @@ class Trained:
         told = diagnose.diagnose(self.folder.root, human_error=human_error)
         diagnose.write(told)
         return told
+
+    def remedies(self, *, reporter: Reporter | None = None) -> Iterator[Remedy]:
+        """Try what is known against a data mismatch, each in a training of its own.
+
+        Half of dev moves into training; or training pictures are copied so that they look like
+        that half. The other half of dev judges. The runs lie below this run's folder. Raises
+        SaccadeError where dev has too few pictures.
+        """
+        halves = halve(self.folder)
+        dataset = self._own_data()
+        place = self.folder.root / "remedies"
+        channels = (halves.evidence.card or self.predictor.card).preprocessing.channels
+        change, copies = synthesise(
+            dataset, halves.train, halves.used, place / "synthetic", channels=channels
+        )
+        plans = [("moved", f"{len(halves.used)} dev pictures are trained on", halves.moved())]
+        if copies:
+            told = f"{len(copies)} altered copies: {', '.join(change.words())}"
+            plans.append(("synthesised", told, halves.with_copies(copies)))
+        for name, told, table in plans:
+            run = train(
+                table,
+                recipe=self.folder.args,
+                project=place,
+                name=name,
+                exist_ok=True,
+                reporter=reporter,
+            )
+            yield compare(halves, run.folder, name=name, told=told, table=table)
 
     def report(self, *, reporter: Reporter | None = None) -> Path:
         """Write report.html, its pictures and the diagnosis it begins with; the path of the page.

@@ -55,6 +55,8 @@ class DataRecipe(Part):
     dev: float | None = Share
     test: float | None = Share
     """Shares of all examples; None = by the amount of data."""
+    train_dev: float | None = Share
+    """Share of the training part kept aside as train-dev; None = where dev's sources differ."""
     seed: int | None = Limited(default=None, ge=0, lt=2**31)
     """Of the split; None = that of the training. Given, trainings of any seed share their parts."""
     fraction: float = Limited(default=1.0, gt=0, le=1)

@@ -29,6 +29,7 @@ VERBS = {
     "labels": "Rank labels that look wrong; accept, change or drop them beside the data.",
     "compare": "Say which run is better, and whether that is beyond noise.",
     "curve": "Foresee what twice the pictures would bring.",
+    "sources": "Say how pictures of different sources differ, and try what helps.",
     "ensemble": "Let several runs answer as one.",
     "report": "Write a run's report, one HTML file that needs no network.",
     "check": "Look for what is wrong with a data set, before any training.",

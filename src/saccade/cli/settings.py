@@ -19,6 +19,8 @@ SETTINGS = {
     "data.std": "likewise",
     "data.dev": "share of all examples kept for choosing; by amount, 0.01 to 0.2",
     "data.test": "share of all examples kept for the final test; likewise",
+    "data.train_dev": "share of training kept aside as train-dev; by itself where dev comes from "
+    "other sources, 0 never",
     "data.seed": "of the split; that of the training when left out",
     "data.fraction": "share of the training part that is used (1.0)",
     "data.labels": "file of corrected labels, as `saccade labels` writes it",

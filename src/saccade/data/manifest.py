@@ -122,7 +122,7 @@ def parts_of(manifest: Mapping[str, Any], dataset: Dataset) -> np.ndarray:
     strangers = [example.key for example in dataset.examples if example.key not in known]
     if strangers:
         raise _changed(dataset.root, Changes(new=tuple(sorted(strangers))))
-    return np.array([known[example.key] for example in dataset.examples], dtype="<U5")
+    return np.array([known[example.key] for example in dataset.examples], dtype="<U9")
 
 
 def find_changes(manifest: Mapping[str, Any], dataset: Dataset, ingested: Ingested) -> Changes:

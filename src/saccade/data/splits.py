@@ -29,7 +29,8 @@ TOLERANCE = 0.05  # a part may miss its share by this much before it is said alo
 class Splits:
     """The part of each example.
 
-    part     (N,) str: "train", "dev" or "test", in the order of the rows that were split
+    part     (N,) str: "train", "dev", "test" or, after `bridge.carve`, "train-dev", in the order
+             of the rows that were split
     notices  classes too rare to be measured, groups too large for the shares, ...
     method   one sentence on how it was done, for the user
     """
@@ -47,7 +48,8 @@ class Splits:
 
     def counts(self) -> dict[str, int]:
         """Examples in each part that has any."""
-        return {part: len(self.rows(part)) for part in PARTS if len(self.rows(part))}
+        names = ("train", "train-dev", "dev", "test")
+        return {name: count for name in names if (count := int((self.part == name).sum()))}
 
 
 def shares(count: int) -> tuple[float, float, float]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from saccade.diagnose.evidence import read_evidence
 from saccade.diagnose.findings import find
 from saccade.diagnose.gaps import WORDS, measure_gaps
+from saccade.diagnose.sources import errors_by_source
 from saccade.diagnose.tables import write_tables
 from saccade.diagnose.verdict import judge
 from saccade.files import write_atomic
@@ -23,13 +24,17 @@ __all__ = ["Diagnosis", "diagnose", "diagnosis_of", "write"]
 
 @dataclass(frozen=True, kw_only=True)
 class Diagnosis:
-    """errors: part -> error;  gaps: name -> difference;  findings: the worst first."""
+    """errors: part -> error;  gaps: name -> difference;  findings: the worst first.
+
+    sources: part -> source -> error, empty where the data name no sources.
+    """
 
     evidence: Evidence
     verdict: Verdict
     errors: Mapping[str, Measure]
     gaps: Mapping[Limit, Measure]
     findings: tuple[Finding, ...]
+    sources: Mapping[str, Mapping[str, Measure]] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON of the command line and of diagnosis.json."""
@@ -47,6 +52,13 @@ class Diagnosis:
             },
             "gaps": {name: _measure(gap) for name, gap in self.gaps.items()},
             "findings": [_finding(finding) for finding in self.findings],
+            **({"sources": self._sources()} if self.sources else {}),
+        }
+
+    def _sources(self) -> dict[str, Any]:
+        return {
+            part: {name: _measure(error) for name, error in own.items()}
+            for part, own in self.sources.items()
         }
 
     def rows(self) -> list[tuple[str, Measure]]:
@@ -54,6 +66,11 @@ class Diagnosis:
         order = ("human", "train", "train-dev", "dev", "test")
         errors = {"human": self.evidence.human, **self.errors}
         told = [(f"{part} error", errors.get(part)) for part in order]
+        told += [
+            (f"{part} error, {name}", error)
+            for part, own in self.sources.items()
+            for name, error in own.items()
+        ]
         told += [(WORDS[name], gap) for name, gap in self.gaps.items()]
         return [(name, measure) for name, measure in told if measure is not None]
 
@@ -75,6 +92,7 @@ def diagnosis_of(evidence: Evidence) -> Diagnosis:
         errors=evidence.errors,
         gaps=measure_gaps(evidence),
         findings=findings,
+        sources=errors_by_source(evidence),
     )
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from saccade.data.duplicates import candidate_pairs
+from saccade.diagnose.sources import area_under
 from saccade.types import Evidence, Measure
 
 NEAR = 8
@@ -154,16 +156,11 @@ def differing_fact(evidence: Evidence) -> tuple[str, Measure]:
 
 
 def _told_apart(one: np.ndarray, two: np.ndarray) -> Measure:
-    """Area under the curve, at least 0.5. Hanley and McNeil 1982 for its standard error."""
+    """Area under the curve, at least 0.5."""
     if min(len(one), len(two)) < 10:
         return Measure(value=0.5, low=0.5, high=0.5, n=0)
-    ordered = np.sort(two)
-    below = np.searchsorted(ordered, one, side="left")
-    upto = np.searchsorted(ordered, one, side="right")  # ties count half
-    area = float((below + upto).mean() / (2 * len(two)))
-    area = max(area, 1 - area)
-    first, second = area / (2 - area), 2 * area**2 / (1 + area)
-    spread = area * (1 - area) + (len(one) - 1) * (first - area**2)
-    spread += (len(two) - 1) * (second - area**2)
-    half = 2.8 * math.sqrt(max(spread, 0.0) / (len(one) * len(two)))
-    return Measure(value=area, low=max(0.5, area - half), high=min(1.0, area + half), n=len(two))
+    area = area_under(two, one, sigmas=2.8)
+    if area.value >= 0.5:
+        return replace(area, low=max(0.5, area.low), n=len(two))
+    high = 1 - area.low
+    return Measure(value=1 - area.value, low=max(0.5, 1 - area.high), high=high, n=len(two))

@@ -22,15 +22,30 @@ def curve(evidence: Evidence, name: str) -> np.ndarray:
     return values[np.isfinite(values)]
 
 
-def layers(evidence: Evidence, column: str) -> np.ndarray:
-    """(epochs, layers) of a column of health.csv in the network's order, NaN where unknown."""
+def layers(evidence: Evidence, column: str, *, start: bool = False) -> np.ndarray:
+    """(epochs, layers) of a column of health.csv in the network's order, NaN where unknown.
+
+    start: one row alone, that before the first update (of the first epoch where it is not known).
+    """
     names = list(dict.fromkeys(row["layer"] for row in evidence.health))
-    epochs = sorted({row["epoch"] for row in evidence.health})
+    known = sorted({row["epoch"] for row in evidence.health})
+    epochs = known[:1] if start else [epoch for epoch in known if epoch > 0]
     table = np.full((len(epochs), len(names)), math.nan)
     for row in evidence.health:
-        place = epochs.index(row["epoch"]), names.index(row["layer"])
-        table[place] = row.get(column, math.nan)
+        if row["epoch"] in epochs:
+            place = epochs.index(row["epoch"]), names.index(row["layer"])
+            table[place] = row.get(column, math.nan)
     return table
+
+
+def growth(evidence: Evidence) -> float:
+    """Largest variance of a layer's outputs over the first layer's, before training; NaN unknown.
+
+    Without normalisation and with too large weights it doubles from block to block.
+    """
+    first = layers(evidence, "variance", start=True)
+    found = known(first[0]) if len(first) else np.empty(0)
+    return float(found.max() / max(found[0], 1e-30)) if len(found) else math.nan
 
 
 def worst_layer(evidence: Evidence, values: np.ndarray) -> str:

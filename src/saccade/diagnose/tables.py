@@ -30,11 +30,17 @@ def write_tables(evidence: Evidence, findings: Sequence[Finding]) -> list[Path]:
     for what, keep in KEPT.items():
         place = Path(evidence.run) / "advice" / f"{what}.csv"
         if any(str(place.as_posix()) in finding.command for finding in findings):
-            place.parent.mkdir(exist_ok=True)
-            text = _table(evidence, keep(evidence), place.absolute().parent)
-            write_atomic(place, text.encode("utf-8", "surrogateescape"))
-            written.append(place)
+            written.append(write_table(evidence, what, keep(evidence)))
     return written
+
+
+def write_table(evidence: Evidence, what: str, entries: Sequence[Entry]) -> Path:
+    """advice/WHAT.csv of the run, from entries of its manifest."""
+    place = Path(evidence.run) / "advice" / f"{what}.csv"
+    place.parent.mkdir(exist_ok=True)
+    text = _table(evidence, entries, place.absolute().parent)
+    write_atomic(place, text.encode("utf-8", "surrogateescape"))
+    return place
 
 
 def _no_copies(evidence: Evidence) -> list[Entry]:
@@ -49,7 +55,7 @@ def _no_suspects(evidence: Evidence) -> list[Entry]:
     return [entry for entry in _examples(evidence) if entry["key"] not in suspects]
 
 
-def _half_of_dev(evidence: Evidence) -> list[Entry]:
+def half_of_dev(evidence: Evidence) -> list[Entry]:
     """Half of dev moves into training, which is then no longer without pictures of its kind."""
     found, moved = [], np.random.default_rng(0)
     for entry in _examples(evidence):
@@ -61,13 +67,17 @@ def _half_of_dev(evidence: Evidence) -> list[Entry]:
 KEPT: dict[str, Callable[[Evidence], list[Entry]]] = {
     "copies": _no_copies,
     "suspects": _no_suspects,
-    "mismatch": _half_of_dev,
+    "mismatch": half_of_dev,
 }
 """Name of the table -> the examples in it."""
 
 
 def _examples(evidence: Evidence) -> list[Entry]:
-    return list(evidence.data.get("examples", ()))
+    """Of the manifest. What was set aside as train-dev is training data, set aside anew."""
+    return [
+        {**entry, "part": "train"} if entry["part"] == "train-dev" else entry
+        for entry in evidence.data.get("examples", ())
+    ]
 
 
 def _table(evidence: Evidence, entries: Sequence[Entry], folder: Path) -> str:

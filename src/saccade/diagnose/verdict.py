@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 
 from saccade.diagnose import commands
@@ -100,7 +101,7 @@ def _command(evidence: Evidence, limit: Limit) -> str:
     if limit == "variance":
         return commands.retrain(evidence, *commands.regularised(evidence))
     if limit == "data-mismatch":
-        return f"saccade check {commands.data_of(evidence)}"
+        return f"saccade sources {shlex.quote(evidence.run)} --try"
     if limit in ("dev-overfitting", "cannot-tell"):
         return commands.larger_dev(evidence)
     return commands.test(evidence)

@@ -48,6 +48,7 @@ class Experiment:
     plan   what learns when;  told: how it starts, for the user
     average  of the weights, which is judged and kept in the model's place; None = the model itself
     probe  a few training examples on which layers are measured; None = they are not
+    bridge  the train-dev part; None = there is none
     """
 
     recipe: Recipe
@@ -67,6 +68,7 @@ class Experiment:
     reporter: Reporter
     average: nn.Module | None = None
     probe: Batch | None = None
+    bridge: Batches | None = None
 
     @property
     def judged(self) -> nn.Module:
@@ -171,6 +173,7 @@ def assemble(
         dev=plain(dev),
         reporter=reporter,
         average=start_average(model) if recipe.optimizer.ema else None,
+        bridge=plain(prepared.rows("train-dev")) if (prepared.part == "train-dev").any() else None,
         probe=_probe(prepared, _some(rows, recipe, probe_size(len(rows))), recipe, hardware),
     )
     return experiment

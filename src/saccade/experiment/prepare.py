@@ -13,6 +13,7 @@ from torch import Tensor
 
 from saccade.data.augment import Augment
 from saccade.data.batches import Batches, encode_targets, statistics
+from saccade.data.bridge import carve
 from saccade.data.corrections import correct, read_corrections
 from saccade.data.dataset import Dataset
 from saccade.data.duplicates import near_duplicates, worth_searching
@@ -57,7 +58,7 @@ class Prepared:
     """Everything about the data of one run; row i means the same example everywhere.
 
     dataset   readable examples only
-    part      (N,) "train", "dev" or "test"
+    part      (N,) "train", "train-dev", "dev" or "test"
     targets   by field name, aligned with the rows
     manifest  what data.json holds
     """
@@ -121,6 +122,7 @@ def prepare_data(
         part = np.array([example.split or "" for example in dataset.examples])
         manifest, method = {}, "as the data name them"
     elif manifest is None:
+        copies = _copies(ingested)
         # by the labels as they were, so that a correction moves no picture to another part
         splits = split(
             given,
@@ -128,7 +130,15 @@ def prepare_data(
             seed=recipe.train.seed if recipe.data.seed is None else recipe.data.seed,
             dev=recipe.data.dev,
             test=recipe.data.test,
-            together=_copies(ingested),
+            together=copies,
+        )
+        splits = carve(
+            given,
+            splits,
+            images=ingested.images,
+            seed=recipe.train.seed if recipe.data.seed is None else recipe.data.seed,
+            share=recipe.data.train_dev,
+            together=copies,
         )
         splits = replace(splits, part=np.where(kept, splits.part, ""))
         part, method, notices = splits.part, splits.method, splits.notices

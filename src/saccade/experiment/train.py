@@ -267,7 +267,10 @@ def _finish(experiment: Experiment, progress: Progress) -> None:
     card = replace(card, decision=experiment.task.decide(undecided.results, targets))
     # thresholds are part of the network from here on, so everything kept is scored with them
     final = replace(experiment, task=table.from_card(card))
-    for split, batches in (("train", final.closing), ("dev", final.dev)):
+    parts = {"train": final.closing, "train-dev": final.bridge, "dev": final.dev}
+    for split, batches in parts.items():
+        if batches is None:
+            continue
         recorder = Recorder()
         measures, metric, _ = _evaluate(final, batches, recorder)
         write_scores(run, split, recorder, metric, prepared.dataset, prepared.ingested.pixels)

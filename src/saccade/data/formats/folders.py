@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from saccade.data.dataset import (
     PARTS,
@@ -30,6 +30,10 @@ _OTHERS = (
     ".pdf .doc .docx .xls .xlsx .db .ini .log .mp4 .mov .avi .wav .mp3 .pt .pth .lnk .url"
 )
 _KNOWN_OTHERS = frozenset(_OTHERS.split())
+
+
+SOURCES = 8
+"""Folders below each class that can be meant as sources."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,7 @@ def read(tree: Tree, task: str | None = None) -> Dataset:
         else:
             others.append(key)
     _require_classes(tree, examples)
+    examples = _with_sources(examples, prefix, found)
     field = Field(name="label", kind="label", classes=class_table(examples, "label"))
     notices = [
         *tree.notices,
@@ -142,6 +147,24 @@ def read(tree: Tree, task: str | None = None) -> Dataset:
         tasks=tasks,
         reason=_reason(found, field),
     )
+
+
+def _with_sources(examples: list[Example], prefix: str, found: Layout) -> list[Example]:
+    """CLASS/SOURCE/picture: where every class has the same few folders, they tell the source."""
+    inner = []
+    for example in examples:
+        names = example.key.removeprefix(prefix).split("/")
+        start = 2 if found.parts and names[0] in found.parts else 1
+        inner.append(names[start] if len(names) == start + 2 else None)
+    pairs = {(example.target["label"], name) for example, name in zip(examples, inner, strict=True)}
+    names_of: dict[str, set[str | None]] = {}
+    for label, name in pairs:
+        names_of.setdefault(label, set()).add(name)
+    sources = set.union(*names_of.values())
+    classes = [sum(name in own for own in names_of.values()) for name in sources]
+    if None in sources or not 2 <= len(sources) <= SOURCES or min(classes) < 2:
+        return examples
+    return [replace(each, source=name) for each, name in zip(examples, inner, strict=True)]
 
 
 def _place(key: str, prefix: str, found: Layout) -> tuple[Split | None, str] | None:

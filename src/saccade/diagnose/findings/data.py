@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from saccade.diagnose import commands, pictures, signals
+from saccade.diagnose.sources import dev_apart
 from saccade.types import Evidence, Finding, Measure
 
 LEAK = 0.005
@@ -155,13 +156,23 @@ def data_mismatch(evidence: Evidence) -> Finding | None:
     fact, area = pictures.differing_fact(evidence)
     if not bridge and area.low < 0.6:
         return None
-    told = f"; they differ in {fact}" if area.low > 0.55 else ""
+    apart = dev_apart(evidence)
+    facts = "" if apart is None else ", ".join(apart.facts[:2])
+    told = f"; they are {facts}" if facts else ""
     return Finding(
         name="data-mismatch",
         severity="warning",
         message=f"dev pictures are not like the training pictures{told}: "
         f"{signals.percent(gap.value)} more errors.",
-        evidence={"gap": signals.shown(gap), f"told_apart_by_{fact}": signals.shown(area)},
+        evidence={
+            "gap": signals.shown(gap),
+            f"told_apart_by_{fact}": signals.shown(area),
+            **(
+                {"told_apart_by_embedding": signals.shown(apart.area)}
+                if apart is not None and apart.area is not None
+                else {}
+            ),
+        },
         knob="likeness of training and dev pictures",
         goal="fit dev",
         command=commands.without(evidence, "mismatch"),

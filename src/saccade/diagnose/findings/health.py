@@ -13,6 +13,7 @@ from saccade.types import Evidence, Finding
 def symmetric_initialisation(evidence: Evidence) -> Finding | None:
     """Units of a layer began alike and got the same gradients ever since."""
     table = signals.layers(evidence, "twins")
+    table = table if table.size else signals.layers(evidence, "twins", start=True)
     if table.size == 0:
         return None
     hidden = table[-1][:-1]  # the head's units are told apart by the classes
@@ -41,7 +42,7 @@ FLAT = 1e-5
 
 def badly_scaled_initialisation(evidence: Evidence) -> Finding | None:
     """Signals die out or blow up from layer to layer because of the first weights."""
-    table = signals.layers(evidence, "variance")
+    table = signals.layers(evidence, "variance", start=True)
     rest = signals.unlearned(evidence)
     if table.size == 0 or not len(signals.known(table[0])):
         return None
@@ -106,6 +107,9 @@ def vanishing_gradients(evidence: Evidence) -> Finding | None:
 EXPLODED = 1e2
 """Gradient norm of a layer; below 10 is usual."""
 
+GROWN = 1e4
+"""Growth of the variance through the untrained layers, which no learning rate makes up for."""
+
 HARMED = 1.3
 """Mean loss of the first epoch, over that of guessing, that only harmful updates reach."""
 
@@ -121,7 +125,8 @@ def exploding_gradients(evidence: Evidence) -> Finding | None:
     early = first > HARMED and rest > 0.5
     if not (broke or early or (largest > EXPLODED and rest > 0.08)):
         return None
-    clipped = float(commands.of_recipe(evidence, "optimizer.clip", 0.0)) > 0
+    growth = signals.growth(evidence)
+    clipped = float(commands.of_recipe(evidence, "optimizer.clip", 0.0)) > 0 or growth > GROWN
     change = commands.setting("model.norm", "batch") if clipped else "--set optimizer.clip=1.0"
     return Finding(
         name="exploding-gradients",
@@ -132,6 +137,7 @@ def exploding_gradients(evidence: Evidence) -> Finding | None:
         f"{first:.2g} times those of guessing.",
         evidence={
             "largest_gradient_norm": largest,
+            "growth_through_the_layers": growth,
             "first_loss_over_chance": first,
             "train_error_of_chance": rest,
         },

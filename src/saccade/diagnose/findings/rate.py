@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from saccade.diagnose import commands, signals
+from saccade.diagnose.findings.health import GROWN
 from saccade.types import Evidence, Finding
 
 BIG_STEPS = 0.03
@@ -22,7 +23,7 @@ def learning_rate_too_high(evidence: Evidence) -> Finding | None:
     """Updates so large that the loss jumps instead of falling."""
     ratio = signals.update_ratio(evidence, typical=True)
     relative = signals.relative_rate(evidence)
-    broke = signals.broke_down(evidence)
+    broke = signals.broke_down(evidence) and not signals.growth(evidence) > GROWN
     rest = signals.unlearned(evidence)
     jump = signals.largest_drop(evidence)
     shaken = signals.first_loss(evidence) > 1.1 or rest > 0.08 or jump > 0.08
