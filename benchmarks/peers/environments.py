@@ -12,6 +12,7 @@ from pathlib import Path
 REQUIREMENTS = {
     "timm": ["timm==1.0.31"],
     "fastai": ["fastai==2.8.12"],
+    "smp": ["segmentation-models-pytorch==0.5.0"],
 }
 SHARED = ("torch", "torchvision", "pillow", "numpy")
 """Of the same version in every environment, so that loops are compared and not releases."""

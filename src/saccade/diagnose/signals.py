@@ -125,7 +125,8 @@ def epochs_done(evidence: Evidence) -> int:
 
 def updates_done(evidence: Evidence) -> int:
     batch = int(of_recipe(evidence, "train.batch", 32))
-    return epochs_done(evidence) * math.ceil(train_size(evidence) / batch)
+    seen = train_size(evidence) * int(of_recipe(evidence, "data.views", 1) or 1)
+    return epochs_done(evidence) * math.ceil(seen / batch)
 
 
 def update_ratio(evidence: Evidence, *, typical: bool = False) -> float:

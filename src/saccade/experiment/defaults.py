@@ -152,9 +152,9 @@ def _for_masks(recipe: Recipe, facts: Facts) -> dict[str, dict[str, Any]]:
     name = recipe.model.name or ("unet_small" if facts.mask_classes == 2 else "unet")
     crop = recipe.data.crop or (min(facts.height, CROP), min(facts.width, CROP))
     views = recipe.data.views or max(1, round(CROPS / facts.examples))
-    epochs = recipe.train.epochs or round(max(5, min(20, 3000 / (facts.examples * views))))
+    epochs = recipe.train.epochs or round(max(5, min(25, 4000 / (facts.examples * views))))
     optimizer = recipe.optimizer.name or "adamw"
-    batch = min(recipe.train.batch or 8, facts.examples * views)
+    batch = min(recipe.train.batch or 4, facts.examples * views)
     return {
         "data": {"crop": crop, "views": views},
         "model": {
