@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,7 @@ ACTS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "relu6": nn.ReLU6,
     "leaky_relu": partial(nn.LeakyReLU, 0.01),
+    "leaky_relu_0.1": partial(nn.LeakyReLU, 0.1),
     "prelu": nn.PReLU,
     "elu": nn.ELU,
     "selu": nn.SELU,
@@ -266,3 +268,29 @@ def new_conv(old: nn.Module, num_classes: int) -> nn.Conv2d:
     assert isinstance(old, nn.Conv2d)
     like = old.weight
     return nn.Conv2d(old.in_channels, num_classes, 1, device=like.device, dtype=like.dtype)
+
+
+def strip_head(network: Any, in_channels: int) -> None:
+    """Take out of a Backbone all that its maps do not need: detectors have their own head."""
+    was_training = network.training
+    network.eval()
+    like = next(network.parameters())
+    side = max(64, network.minimum_size)
+    maps = network.maps(torch.zeros(1, in_channels, side, side, device=like.device))
+    named = dict(network.named_parameters())
+    outputs = sum(each.sum() for each in maps)
+    found = torch.autograd.grad(outputs, list(named.values()), allow_unused=True)
+    used = {name for name, grad in zip(named, found, strict=True) if grad is not None}
+    _without(network, used, "")
+    network.train(was_training)
+
+
+def _without(module: nn.Module, used: set[str], prefix: str) -> None:
+    for name, child in module.named_children():
+        inside = f"{prefix}{name}."
+        if not any(True for _ in child.parameters()):
+            continue
+        if any(each.startswith(inside) for each in used):
+            _without(child, used, inside)
+        else:
+            setattr(module, name, nn.Identity())

@@ -135,7 +135,7 @@ def build(card: ModelCard, *, module: nn.Module | None = None) -> tuple[nn.Modul
     if card.model == ENSEMBLE:
         return _committee(card, task), task
     if module is None:
-        return task.build(catalog.create(card.model, **card.arguments)), task
+        return task.build(catalog.network(card.model, **card.arguments)), task
     return task.build(as_backbone(module)), task
 
 

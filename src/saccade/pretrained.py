@@ -98,17 +98,17 @@ def from_published(published: weights.Published, file: Path) -> Start:
 def _from_run(path: Path, network: str | None) -> Start:
     file = open_run(path).best if path.is_dir() else path
     (_, card), found = read_weights(file), read_tensors(file)
-    if network not in (None, card.model):
+    own = str(card.arguments.get("backbone", card.model))
+    if network not in (None, own):
         raise SaccadeError(
-            f"--weights {path}: these are weights of {card.model}, not of {network}. Leave --model "
-            "out.",
+            f"--weights {path}: these are weights of {own}, not of {network}. Leave --model out.",
             name="wrong-weights",
             files=[str(path)],
         )
     learnt = card.preprocessing
     return Start(
         tensors=found.tensors,
-        network=card.model,
+        network=own,
         normalisation=(learnt.mean, learnt.std),
         card=card,
         source=f"run {path} (SHA-256 {found.sha256})",

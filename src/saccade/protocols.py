@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -94,6 +94,72 @@ class PixelNetwork(Protocol):
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """The paper's own forward pass, whose logits may be fewer than the pixels."""
+        ...
+
+
+class Found(Protocol):
+    """Objects in one input, best first: boxes (M, 4) in its pixels, scores (M,), labels (M,)."""
+
+    @property
+    def boxes(self) -> Tensor: ...
+
+    @property
+    def scores(self) -> Tensor: ...
+
+    @property
+    def labels(self) -> Tensor: ...
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """A network that finds objects: a backbone with what the paper puts on it.
+
+    Boxes are (M, 4) xyxy in pixels of the input, labels (M,) int64, one of each for every picture.
+    """
+
+    backbone: nn.Module
+    minimum_size: int
+
+    def new_head(self, num_classes: int) -> None:
+        """Fresh layers where the number of classes counts."""
+        ...
+
+    def fit_anchors(self, sizes: Tensor) -> None:
+        """Take what is to be known of (M, 2) widths and heights of training boxes, in pixels."""
+        ...
+
+    def training_loss(
+        self, images: Tensor, boxes: Sequence[Tensor], labels: Sequence[Tensor]
+    ) -> dict[str, Tensor]:
+        """Named parts, each (N,), or scalars where a part belongs to the batch."""
+        ...
+
+    def detect(
+        self, images: Tensor, *, confidence: float, iou: float, limit: int
+    ) -> Sequence[Found]:
+        """What is seen with at least this confidence, without duplicates in a class."""
+        ...
+
+    def judge(
+        self,
+        images: Tensor,
+        boxes: Sequence[Tensor],
+        labels: Sequence[Tensor],
+        *,
+        confidence: float,
+        iou: float,
+        limit: int,
+    ) -> tuple[Tensor, Sequence[Found]]:
+        """The loss of each picture (N,), and `detect`, from one pass."""
+        ...
+
+
+@runtime_checkable
+class FromExamples(Protocol):
+    """A task that sets parts of its network from training examples before the first step."""
+
+    def begin(self, model: nn.Module, batches: Iterable[Batch]) -> None:
+        """`batches` are of training examples as they are without augmentation."""
         ...
 
 

@@ -103,7 +103,15 @@ class ModelRecipe(Part):
     """The network and how it starts."""
 
     name: str | None = None
-    """One of `saccade models`, or timm/NAME."""
+    """One of `saccade models`, or timm/NAME; a detector: yolo, yolov2, yolov3."""
+    backbone: str | None = None
+    """Network of `saccade models` that a detector or unet stands on."""
+    anchors: int | None = Limited(default=None, ge=0, le=20)
+    """Shapes a detector begins from, on each scale; 0 = none: one object a cell, sizes in cells."""
+    scales: int | None = Limited(default=None, ge=1, le=5)
+    """Maps a detector answers on, the coarsest ones."""
+    rule: Literal["centre", "several"] | None = None
+    """Which places of the grid learn from an object: the one of its centre, or several."""
     weights: str | None = None
     """imagenet, a weights file or a run; none = start at random."""
     freeze: str | int | None = None
@@ -121,8 +129,6 @@ class ModelRecipe(Part):
     norm: str | None = None
     act: str | None = None
     init: str | None = None
-    backbone: str | None = None
-    """Network of `saccade models` that unet stands on."""
     upsampling: Literal["nearest", "bilinear", "transposed", "unpool"] | None = None
     width: int | None = Limited(default=None, ge=1)
     """Channels of the first convolution of unet_small, unet_padded and unet_valid."""

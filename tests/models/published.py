@@ -55,6 +55,8 @@ PUBLISHED: dict[str, tuple[int, float | None]] = {
     "densenet169": (14_149_480, 3.360e9),
     "densenet201": (20_013_928, 4.291e9),
     "densenet264": (33_337_704, 5.752e9),
+    "darknet19": (20_842_376, 2.791e9),
+    "darknet53": (41_609_928, 9.285e9),
     "mobilenet_v1": (4_231_976, 0.5687e9),
     "mobilenet_v1_075": (2_585_560, 0.3254e9),
     "mobilenet_v1_050": (1_331_592, 0.1495e9),

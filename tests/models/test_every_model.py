@@ -41,6 +41,7 @@ SMALL = {  # the smallest variant of each file (two where a file holds two forms
     "inception_v3": 80,
     "inception_v4": 80,
     "densenet121": 32,
+    "darknet19": 32,
     "mobilenet_v1_025": 32,
     "mobilenet_v2_035": 32,
     "efficientnet_b0": 32,

@@ -22,7 +22,7 @@ from saccade.cli.settings import recipe_of, settings_help
 @key("--human-error", type=float, group="Data", metavar="SHARE", help="Of people, 0.02 for 2 %.")
 @key("--workers", type=int, group="Data", help="Threads that decode pictures.")
 @key("--model", group="Model", metavar="NAME", help="One of `saccade models`, or timm/NAME.")
-@key("--backbone", group="Model", metavar="NAME", help="Network below the model, with unet.")
+@key("--backbone", group="Model", metavar="NAME", help="Network below the model: yolo, unet.")
 @key("--weights", group="Model", metavar="W", help="Start from: imagenet, a weights file, a run.")
 @key(
     "--freeze", group="Model", metavar="S", help="Never learn: all (but the head), first N stages."

@@ -40,6 +40,8 @@ POINTS = 128
 """Enough to tell where a point lies, at a third of the work."""
 MASKED = 512
 """Longer side of the input where masks are learnt, at most."""
+DETAIL, CELL = 416, 32
+"""Longer side where many things are to be found in a picture; coarsest cell of a grid on it."""
 GREY_MODES = frozenset({"1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 
 
@@ -164,9 +166,11 @@ def _choose(
     """What the caller leaves open, by the pictures and the annotations."""
     own = {(item.height, item.width) for item in seen}
     alike = len(own) == 1 and max(next(iter(own))) <= SMALL
-    usual = POINTS if {field.kind for field in dataset.fields} == {"points"} else PHOTO
-    natural = next(iter(own)) if alike else (usual, usual)
-    if not alike and any(field.kind == "mask" for field in dataset.fields):
+    kinds = {field.kind for field in dataset.fields}
+    usual = POINTS if kinds == {"points"} else PHOTO
+    natural = _detailed(seen) if "boxes" in kinds else (usual, usual)
+    natural = next(iter(own)) if alike else natural
+    if not alike and "mask" in kinds:
         natural = _whole(own)
     if height is None:
         height, width = natural if width is None else (width, width)
@@ -187,6 +191,14 @@ def _whole(sizes: Collection[Size]) -> Size:
     height, width = (max((size[axis] for size in sizes), default=PHOTO) for axis in (0, 1))
     scale = min(1.0, MASKED / max(height, width))
     return -(-round(height * scale) // 32) * 32, -(-round(width * scale) // 32) * 32
+
+
+def _detailed(seen: Sequence[Seen]) -> Size:
+    """For things in pictures: the pictures' usual shape, in whole cells of a detector's grid."""
+    shapes = sorted(item.width / item.height for item in seen)
+    ratio = shapes[len(shapes) // 2] if shapes else 1.0
+    short = max(DETAIL // 2, round(DETAIL * min(ratio, 1 / ratio) / CELL + 0.2) * CELL)
+    return (short, DETAIL) if ratio >= 1 else (DETAIL, short)
 
 
 class Job(NamedTuple):

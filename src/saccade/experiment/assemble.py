@@ -15,13 +15,13 @@ from saccade.data.batches import Batches
 from saccade.data.dataset import Dataset
 from saccade.errors import SaccadeError
 from saccade.experiment import starting
-from saccade.experiment.defaults import Facts, complete
+from saccade.experiment.defaults import Facts, complete, with_detector
 from saccade.experiment.prepare import Prepared, Reporter, labels_of, make_batches, prepare_data
 from saccade.experiment.settle import settle
 from saccade.models import catalog
 from saccade.predict import OWN
 from saccade.pretrained import Start
-from saccade.protocols import Backbone, Task, Whitens
+from saccade.protocols import Backbone, FromExamples, Task, Whitens
 from saccade.recipe import Recipe
 from saccade.tap import drop_after
 from saccade.tasks import table
@@ -34,8 +34,9 @@ from saccade.training.run import RunFolder, environment
 from saccade.training.transfer import Plan
 from saccade.types import Batch, ModelCard, Preprocessing
 
-MOST_CLEAN, FEWEST_CLEAN = 5000, 500
-"""Training examples scored without augmentation: at most in the end; at least after every epoch,
+MOST_CLEAN, FEWEST_CLEAN, FEWEST_PHOTOS = 5000, 500, 100
+"""Training examples scored without augmentation: at most in the end; at least after every epoch (of
+photos, which cost more, the last),
 which scores as many as dev holds, so that both errors are known equally well for equal time."""
 
 
@@ -109,6 +110,7 @@ def assemble(
     """
     hardware = _hardware(recipe)
     begun = run.data.is_file()
+    recipe = with_detector(recipe, recipe.task or dataset.tasks[0])
     start = None if module else starting.named(recipe, run, reporter.progress)
     if start is not None:
         recipe = starting.with_start(recipe, start)
@@ -137,7 +139,7 @@ def assemble(
     # with what it takes from the training targets (means, counts)
     task = _task(recipe, prepared.dataset, name).fit(prepared.targets_of(rows))
     train = make_batches(prepared, rows, recipe, hardware, train=True)
-    some = make_batches(prepared, rows[:WHITENED], recipe, hardware, train=False, size=WHITENED)
+    some = partial(make_batches, prepared, rows[:WHITENED], recipe, hardware, train=False)
     unlabelled = partial(
         starting.without_labels,
         recipe=recipe,
@@ -153,7 +155,8 @@ def assemble(
     )
     dev = prepared.rows("dev")
     # a picture with a mask is thousands of examples: as many as dev has are enough
-    fewest = 0 if facts.mask_classes else FEWEST_CLEAN
+    fewest = FEWEST_PHOTOS if facts.photos else FEWEST_CLEAN
+    fewest = 0 if facts.mask_classes else fewest
     clean = _some(rows, recipe, min(MOST_CLEAN, max(fewest, len(dev))))
     plain = partial(make_batches, prepared, recipe=recipe, hardware=hardware, train=False)
     experiment = Experiment(
@@ -191,7 +194,10 @@ def _minimum_side(recipe: Recipe) -> int:
     if recipe.model.name in (None, OWN):
         return 1
     with torch.device("meta"):
-        return catalog.create(recipe.model.name or "").minimum_size
+        side: int = catalog.network(
+            recipe.model.name or "", backbone=recipe.model.backbone
+        ).minimum_size
+        return side
 
 
 def _facts(prepared: Prepared, rows: Tensor, hardware: Hardware, task: str) -> Facts:
@@ -250,7 +256,7 @@ def _network(
     recipe: Recipe,
     prepared: Prepared,
     task: Task,
-    some: Batches,
+    some: Callable[..., Batches],
     unlabelled: Callable[[Backbone], list[str]],
     *,
     module: nn.Module | None,
@@ -266,9 +272,9 @@ def _network(
             **recipe.model.model_dump(include=BUILT_WITH),
         }
         arguments = {key: value for key, value in wanted.items() if value is not None}
-        backbone = catalog.create(name, **arguments)
+        backbone: Any = catalog.network(name, **arguments)
         if isinstance(backbone, Whitens) and start is None:
-            backbone.whiten(next(some.epoch(0)).inputs.cpu())
+            backbone.whiten(next(some(size=WHITENED).epoch(0)).inputs.cpu())
     else:
         name, backbone = OWN, as_backbone(module)
     card = ModelCard(
@@ -294,12 +300,13 @@ def _network(
         },
         versions={key: environment()[key] for key in ("saccade", "torch", "python")},
     )
-    assert isinstance(backbone, nn.Module)
-    told = unlabelled(backbone)
     # what stands on a backbone is as new as a head
-    below = getattr(backbone, "backbone", backbone)
+    below: Any = getattr(backbone, "backbone", backbone)
+    told = unlabelled(below)
     body = set(below.parameters())
     model = task.build(backbone)
+    if isinstance(task, FromExamples):
+        task.begin(model, some().epoch(0))
     if start is not None:
         told += starting.place(model, body, start, task.fields, recipe.model.weights or "")
     plan = starting.plan(recipe, model, below, body)
@@ -322,8 +329,9 @@ WHITENED = 2000
 
 
 BUILT_WITH = {
-    "norm", "act", "init", "dropout", "stem", "stochastic_depth", "backbone", "upsampling", "width",
-}  # fmt: skip
+    *("norm", "act", "init", "dropout", "stem", "stochastic_depth"),
+    *("backbone", "upsampling", "width", "anchors", "scales", "rule"),
+}
 """Settings of the model that its builder takes."""
 
 

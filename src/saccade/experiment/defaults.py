@@ -34,6 +34,28 @@ SMALL = 64
 """Pictures up to this side count as small: their own network, stem and size."""
 
 
+DETECTOR = {"detection": "yolo"}
+"""Tasks that stand on a detector, and which."""
+
+SEEN = 20_000
+"""Examples a detector learns from, counted as often as they are seen."""
+
+BY_TASK: dict[str, dict[str, dict[str, Any]]] = {
+    "detection": {
+        "optimizer": {
+            "name": "adamw",
+            "lr0": 2e-3,
+            "weight_decay": 0.05,
+            "schedule": "cosine",
+            "warmup": 0.05,
+            "ema": 0.998,
+        },
+        "train": {"patience": 0, "batch": 8},
+    }
+}
+"""What suits a task better than what suits all."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Brought:
     """What weights bring. mean, std: that they expect; None = unknown. whole: with their head."""
@@ -69,6 +91,18 @@ class Facts:
         return max(self.height, self.width) > SMALL
 
 
+def with_detector(recipe: Recipe, task: str) -> Recipe:
+    """The recipe with the detector that the task stands on and its backbone, if none is named."""
+    name = recipe.model.name or DETECTOR.get(task)
+    if name not in catalog.DETECTORS:
+        return recipe
+    backbone = recipe.model.backbone
+    if backbone is None and recipe.model.weights in (None, "none"):
+        backbone = catalog.DETECTORS[name].backbone
+    chosen = recipe.model.model_copy(update={"name": name, "backbone": backbone})
+    return recipe.model_copy(update={"model": chosen})
+
+
 def complete(recipe: Recipe, facts: Facts) -> Recipe:
     """The recipe with every None decided; what the user set stays."""
     if facts.mask_classes:
@@ -78,6 +112,8 @@ def complete(recipe: Recipe, facts: Facts) -> Recipe:
     batch = recipe.train.batch or _batch(facts.examples, small)
     tuned = facts.start is not None
     epochs = recipe.train.epochs or _epochs(facts.examples, small, tuned)
+    if facts.task in DETECTOR and recipe.train.epochs is None:
+        epochs = round(max(10, min(100, SEEN / facts.examples)))
     optimizer = recipe.optimizer.name or ("adamw" if tuned else "sgd")
     decided: dict[str, dict[str, Any]] = {
         "model": {
@@ -131,8 +167,9 @@ def _filled(recipe: Recipe, facts: Facts, decided: dict[str, dict[str, Any]]) ->
         "channels_last": facts.hardware.channels_last,
     }
     values = recipe.as_dict()
+    own = BY_TASK.get(facts.task, {})
     for section, choices in decided.items():
-        for key, value in choices.items():
+        for key, value in (choices | own.get(section, {})).items():
             if values[section].get(key) is None:
                 values[section][key] = value
     values["task"] = facts.task

@@ -19,10 +19,10 @@ from saccade.data.manifest import plain
 from saccade.experiment.mask_records import MaskRecords, mask_field
 from saccade.protocols import Metric
 from saccade.training.run import RunFolder
-from saccade.types import Batch, Heads, Measure, Scored
+from saccade.types import Batch, Detections, Heads, Measure, Scored
 
-THUMBNAIL, WITH_MASK = 96, 384
-"""Pixels of the longer side; where masks lie over it more must be seen."""
+THUMBNAIL, DETAILED, WITH_MASK = 96, 320, 384
+"""Pixels of the longer side; with boxes or masks on it more must be seen."""
 MOST_THUMBNAILS = 5000
 
 
@@ -107,6 +107,9 @@ def printable(text: str) -> str:
 
 
 def _result_columns(results: Sequence[Any]) -> dict[str, list[Any]]:
+    if isinstance(results[0], Detections):
+        written = [result.as_dict() for result in results]
+        return {name: [each[name] for each in written] for name in ("labels", "scores", "boxes")}
     if isinstance(results[0], Heads):
         return {"result": [json.dumps(result.as_dict()) for result in results]}
     columns: dict[str, list[Any]] = {}
@@ -132,6 +135,7 @@ def _thumbnails(columns: Mapping[str, Any], pixels: Tensor) -> dict[str, Any]:
         sample = np.linspace(0, len(losses) - 1, MOST_THUMBNAILS // 2).astype(int)
         chosen = np.unique(np.concatenate([worst, sample]))
     indices = np.asarray(columns["index"])[chosen]
+    side = DETAILED if "boxes" in columns else side
     return {
         "index": indices,
         "key": [columns["key"][place] for place in chosen],

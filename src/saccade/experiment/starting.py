@@ -46,6 +46,8 @@ def named(recipe: Recipe, run: RunFolder, progress: Progress) -> Start | None:
 def network_of(recipe: Recipe) -> str | None:
     """The network that weights are of: the backbone, where the model stands on one."""
     name = recipe.model.name
+    if name in catalog.DETECTORS:
+        return recipe.model.backbone
     if name is None or name == OWN or "backbone" not in catalog.options(name):
         return name
     return recipe.model.backbone or catalog.BACKBONE
@@ -80,7 +82,8 @@ def offered(
 def with_start(recipe: Recipe, start: Start) -> Recipe:
     """The recipe with what the weights bring: network, its arguments, and a run's preparation."""
     values = recipe.as_dict()
-    brought: dict[str, dict[str, Any]] = {"model": {"name": start.network}, "data": {}}
+    slot = "backbone" if recipe.model.name in catalog.DETECTORS else "name"
+    brought: dict[str, dict[str, Any]] = {"model": {slot: start.network}, "data": {}}
     if start.card is not None:
         picture = start.card.preprocessing
         arguments = start.card.arguments

@@ -9,11 +9,13 @@ from typing import Any, NamedTuple, cast
 from torch import nn
 
 from saccade.errors import SaccadeError, unknown_name
+from saccade.layers import strip_head
 from saccade.models import (
     airbench,
     alexnet,
     cifar_resnet,
     convnet,
+    darknet,
     densenet,
     efficientnet,
     fcn,
@@ -31,10 +33,11 @@ from saccade.models import (
     unet,
     vgg,
     weights,
+    yolo,
     zfnet,
 )
 from saccade.ops.init import initialise
-from saccade.protocols import Backbone
+from saccade.protocols import Backbone, Detector
 
 
 class Entry(NamedTuple):
@@ -91,6 +94,8 @@ MODELS: dict[str, Entry] = {
     "densenet169": Entry(densenet.build, (3, 224, 224), 1000),
     "densenet201": Entry(densenet.build, (3, 224, 224), 1000),
     "densenet264": Entry(densenet.build, (3, 224, 224), 1000),
+    "darknet19": Entry(darknet.build, (3, 224, 224), 1000),
+    "darknet53": Entry(darknet.build, (3, 256, 256), 1000),
     "mobilenet_v1": Entry(mobilenet_v1.build, (3, 224, 224), 1000),
     "mobilenet_v1_075": Entry(mobilenet_v1.build, (3, 224, 224), 1000),
     "mobilenet_v1_050": Entry(mobilenet_v1.build, (3, 224, 224), 1000),
@@ -127,6 +132,21 @@ PIXEL_MODELS: dict[str, Entry] = {
 BACKBONE = "resnet18"
 """Of networks that take one, where none is named."""
 
+
+class Finder(NamedTuple):
+    """Who builds a detector on a backbone, and the backbone it has where none is named."""
+
+    build: Callable[..., Detector]
+    backbone: str
+
+
+DETECTORS: dict[str, Finder] = {
+    "yolo": Finder(yolo.build, "mobilenet_v2_050"),
+    "yolov2": Finder(yolo.build, "darknet19"),
+    "yolov3": Finder(yolo.build, "darknet53"),
+}
+"""Networks that find objects (`protocols.Detector`)."""
+
 INPUT: dict[str, tuple[int, int, int]] = {
     name: entry.input for name, entry in {**MODELS, **PIXEL_MODELS}.items()
 }
@@ -140,6 +160,8 @@ def names() -> list[str]:
 
 def _entry(name: str) -> Entry:
     """The table's entry, or that of a network of timm. Raises SaccadeError for an unknown name."""
+    if name in DETECTORS:
+        return _entry(DETECTORS[name].backbone)
     if name.startswith(timm_adapter.PREFIX):
         return Entry(timm_adapter.build, (3, timm_adapter.SIDE, timm_adapter.SIDE), 1000)
     known = {**MODELS, **PIXEL_MODELS}
@@ -152,7 +174,31 @@ def options(name: str) -> dict[str, Any]:
     """The options a network has of `create` but init, each with the paper's own choice."""
     parameters = list(inspect.signature(_entry(name).build).parameters.values())
     own = {each.name: each.default for each in parameters[1:]}
+    if name in DETECTORS:
+        return {**own, **_of_detector(name), "backbone": DETECTORS[name].backbone}
     return {"backbone": BACKBONE, **own} if parameters[0].name == "backbone" else own
+
+
+def _of_detector(name: str) -> dict[str, Any]:
+    parameters = list(inspect.signature(DETECTORS[name].build).parameters.values())[1:]
+    return {each.name: each.default for each in parameters}
+
+
+def network(name: str, **arguments: Any) -> Any:
+    """`create`, or the detector of that name with `backbone` and what else it takes.
+
+    A detector's other arguments are those of its backbone. Raises SaccadeError as `create` does.
+    """
+    if name not in DETECTORS:
+        return create(name, **arguments)
+    own = _of_detector(name).keys() - {"backbone"}
+    chosen = arguments.get("backbone") or DETECTORS[name].backbone
+    given = {key: value for key, value in arguments.items() if key not in {*own, "backbone"}}
+    backbone = create(chosen, **given)
+    strip_head(backbone, given.get("in_channels") or _entry(chosen).input[0])
+    return DETECTORS[name].build(
+        name, backbone=backbone, **{key: arguments[key] for key in own if key in arguments}
+    )
 
 
 def normalisation(name: str) -> tuple[tuple[float, ...], tuple[float, ...]] | None:

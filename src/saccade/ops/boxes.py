@@ -151,7 +151,7 @@ def _suppress_sorted(
     rows = order[by_class]
     sorted_boxes, sorted_scores, counts = boxes[rows], scores[rows], labels[rows].bincount()
     if int((counts * (counts - 1)).sum()) <= 2 * FEW_PAIRS:
-        lasting = _lasting(sorted_boxes.numpy(), counts.numpy(), threshold)
+        lasting = _lasting(sorted_boxes.detach().numpy(), counts.numpy(), threshold)
         return by_class[torch.from_numpy(lasting)].sort().values
     kept, start = [], 0
     for count in counts.tolist():

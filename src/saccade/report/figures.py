@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from saccade.files import write_atomic
-from saccade.report import masks
+from saccade.report import boxes, masks
 from saccade.report.drawing import PLATE, caption
 from saccade.report.matrix import MOST_NUMBERED, clipped, strength, worst_classes
 from saccade.report.records import Records, views
@@ -123,7 +123,9 @@ def batch(records: Records) -> Image.Image | None:
     """The first dev examples with what was found in them; None before they are scored."""
     rows = records.predictions("dev")[:TILES]
     pictures = records.thumbnails("dev", [row["index"] for row in rows])
-    tiles = [_tile(pictures[row["index"]], row) for row in rows if row["index"] in pictures]
+    tiles = [
+        _tile(pictures[row["index"]], row, records) for row in rows if row["index"] in pictures
+    ]
     if not tiles:
         return None
     across = min(4, len(tiles))
@@ -136,8 +138,12 @@ def batch(records: Records) -> Image.Image | None:
     return sheet
 
 
-def _tile(jpeg: bytes, row: dict[str, Any]) -> Image.Image:
+def _tile(jpeg: bytes, row: dict[str, Any], records: Records) -> Image.Image:
     """One picture on a square with its caption: white where right, orange where wrong."""
+    counts: list[tuple[str, str]] | None = None
+    if boxes.has_boxes(row):
+        drawn, counts = boxes.shown(records, row, jpeg)
+        jpeg = drawn or jpeg
     picture = Image.open(io.BytesIO(jpeg)).convert("RGB")
     if "true_mask" in row:
         mask = masks.unpacked(row["mask"])
@@ -150,6 +156,9 @@ def _tile(jpeg: bytes, row: dict[str, Any]) -> Image.Image:
     resized = picture.resize(size, sampling)
     square.paste(resized, ((TILE - resized.width) // 2, (TILE - resized.height) // 2))
     wrong = (row.get("error") or 0) > 0 and "label" in row
+    if counts is not None:
+        told = ", ".join(f"{count} {kind}" for kind, count in counts) or "nothing"
+        return caption(square, [(told, "")])
     return caption(square, _lines(row), "#ff9b6b" if wrong else "#ffffff")
 
 

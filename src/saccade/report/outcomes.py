@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image
 
-from saccade.report import charts, matrix
+from saccade.report import boxes, charts, matrix
 from saccade.report.records import Records, per_class, views
 from saccade.report.sections import picture
 
@@ -138,6 +138,11 @@ def mistakes(records: Records) -> dict[str, Any]:
     chosen = sorted(wrong or rows, key=lambda row: -row["loss"])[:MISTAKES]
     pictures = records.thumbnails("dev", [row["index"] for row in chosen])
     classes = next((tuple(f["classes"]) for f in records.card.get("fields", ())), ())
+    for row in chosen:
+        if boxes.has_boxes(row):
+            jpeg, row["told"] = boxes.shown(records, row, pictures.get(row["index"]))
+            if jpeg is not None:
+                pictures[row["index"]] = jpeg
     cards = [
         {
             "key": row["key"],
@@ -163,6 +168,8 @@ def _known(value: float | None) -> bool:
 
 def explained(row: Mapping[str, Any], classes: Sequence[str]) -> list[tuple[str, str, str]]:
     """(what, name, number): true and predicted with their probabilities or values."""
+    if boxes.has_boxes(row):
+        return [("", kind, count) for kind, count in row.get("told", [])]
     if "label" in row and "probabilities" in row:
         chances = dict(zip(classes, row["probabilities"], strict=False))
         return [

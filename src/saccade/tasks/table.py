@@ -11,6 +11,7 @@ from saccade.errors import SaccadeError
 from saccade.protocols import Backbone, Task
 from saccade.tasks import heads
 from saccade.tasks.classification import ClassificationTask
+from saccade.tasks.detection import DetectionTask
 from saccade.tasks.landmarks import LandmarksTask
 from saccade.tasks.localization import LocalizationTask
 from saccade.tasks.multilabel import MultiLabelTask
@@ -28,6 +29,7 @@ TASKS: dict[str, type[Any]] = {
     "localization": LocalizationTask,
     "landmarks": LandmarksTask,
     "segmentation": SegmentationTask,
+    "detection": DetectionTask,
 }
 
 

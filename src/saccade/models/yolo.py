@@ -1,0 +1,357 @@
+"""YOLO: each cell of a grid says whether an object's centre lies in it, where, and of which class.
+
+Redmon et al. 2016, https://arxiv.org/abs/1506.02640 (one object a cell); Redmon & Farhadi 2017,
+https://arxiv.org/abs/1612.08242 (anchors, passthrough) and 2018, https://arxiv.org/abs/1804.02767
+(several scales). The small detector differs: any backbone, a narrow top-down pyramid, and, unless
+the rule "centre" is chosen, several places that learn from each object, complete IoU as the loss
+of boxes, and an objectness that learns how well its box fits.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from saccade.errors import SaccadeError
+from saccade.layers import ConvNormAct
+from saccade.ops import boxes as box_ops
+from saccade.ops import grid
+from saccade.protocols import Backbone
+
+Rule = Literal["centre", "several"]
+LEAKY = "leaky_relu_0.1"
+PRIOR = 0.01
+"""First answer of every cell: most hold no object."""
+
+
+class Found(NamedTuple):
+    """Boxes in one input, best first: (M, 4) pixels, (M,) scores, (M,) int64 labels."""
+
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
+
+
+class Slim(nn.Module):
+    """A top-down pyramid of one width: each map gets what the coarser ones know."""
+
+    def __init__(self, channels: Sequence[int], *, width: int) -> None:
+        super().__init__()
+        self.lateral = nn.ModuleList(
+            ConvNormAct(each, width, kernel=1, act="silu") for each in channels
+        )
+        self.smooth = nn.ModuleList(ConvNormAct(width, width, act="silu") for _ in channels)
+        self.channels = (width,) * len(channels)
+
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
+        made: list[Tensor] = []
+        for x, lateral, smooth in zip(
+            reversed(maps), reversed(self.lateral), reversed(self.smooth), strict=True
+        ):
+            y = lateral(x)
+            if made:
+                y = y + F.interpolate(made[0], size=y.shape[2:], mode="nearest")
+            made.insert(0, smooth(y))
+        return made
+
+
+class Passthrough(nn.Module):
+    """YOLOv2: the map before the last, its cells' 2 x 2 neighbours side by side, beside the last.
+
+    2017, section 2 (fine-grained features); the 1x1 convolution to 64 channels is the published
+    network's.
+    """
+
+    def __init__(self, channels: Sequence[int]) -> None:
+        super().__init__()
+        fine, coarse = channels[-2:]
+        self.deep = nn.Sequential(
+            ConvNormAct(coarse, 1024, act=LEAKY), ConvNormAct(1024, 1024, act=LEAKY)
+        )
+        self.reduce = ConvNormAct(fine, 64, kernel=1, act=LEAKY)
+        self.join = ConvNormAct(1024 + 4 * 64, 1024, act=LEAKY)
+        self.channels = (1024,)
+
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
+        passed = F.pixel_unshuffle(self.reduce(maps[-2]), 2)
+        return [self.join(torch.cat([passed, self.deep(maps[-1])], 1))]
+
+
+class Deep(nn.Module):
+    """YOLOv3: five convolutions on each map, joined with the coarser one's (2018, section 2.3)."""
+
+    def __init__(self, channels: Sequence[int]) -> None:
+        super().__init__()
+        self.sets, self.heads, self.ups = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
+        coming = 0
+        for wide in reversed(channels):
+            half, width = wide // 2, wide + coming
+            parts: list[nn.Module] = []
+            for index in range(5):
+                given = (width if index == 0 else wide) if index % 2 == 0 else half
+                parts.append(
+                    ConvNormAct(given, half, kernel=1, act=LEAKY)
+                    if index % 2 == 0
+                    else ConvNormAct(given, wide, act=LEAKY)
+                )
+            self.sets.append(nn.Sequential(*parts))
+            self.heads.append(ConvNormAct(half, wide, act=LEAKY))
+            coming = half // 2
+            self.ups.append(ConvNormAct(half, coming, kernel=1, act=LEAKY))
+        self.ups = self.ups[:-1]
+        self.channels = tuple(channels)
+
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
+        made: list[Tensor] = []
+        x = maps[-1]
+        for index, (convolutions, head) in enumerate(zip(self.sets, self.heads, strict=True)):
+            x = convolutions(x)
+            made.insert(0, head(x))
+            if index < len(self.ups):
+                finer = maps[-2 - index]
+                x = F.interpolate(self.ups[index](x), size=finer.shape[2:], mode="nearest")
+                x = torch.cat([x, finer], 1)
+        return made
+
+
+class Yolo(nn.Module):
+    """A backbone, a neck and one answer of 5 + K numbers for each cell and anchor.
+
+    Args:
+        backbone: any; its maps of `scales` last resolutions are used.
+        neck: made of the channels of these maps.
+        num_classes: K.
+        anchors: B a scale, k-means of the training boxes; 0 = none, sizes in cell units.
+        scales: how many maps.
+        rule: "centre" is the notes' one place for each object, with logistic loss for p, squared
+            error for the box and cross-entropy for the class; "several" see above.
+    """
+
+    def __init__(
+        self,
+        *,
+        backbone: Backbone,
+        neck: Callable[[Sequence[int]], nn.Module],
+        num_classes: int,
+        anchors: int = 3,
+        scales: int = 3,
+        rule: Rule = "several",
+    ) -> None:
+        super().__init__()
+        count = min(scales, len(backbone.strides))
+        assert isinstance(backbone, nn.Module)
+        self.backbone: nn.Module = backbone
+        self.used = max(2, count) if neck is Passthrough else count
+        self.neck = neck(backbone.channels[-self.used :])
+        self.rule = rule
+        self.num_classes = num_classes
+        self.num_anchors = max(1, anchors)
+        channels: tuple[int, ...] = self.neck.channels  # type: ignore[assignment]
+        self.strides = backbone.strides[-len(channels) :]
+        self.minimum_size = max(backbone.minimum_size, self.strides[-1])
+        self.answers = nn.ModuleList(nn.Conv2d(each, 1, 1) for each in channels)
+        cell = torch.tensor(self.strides, dtype=torch.float32)[:, None, None]
+        spread = 1.0 if anchors == 0 else 2.0 ** torch.arange(self.num_anchors)[None, :, None]
+        self.register_buffer("anchors", cell * spread * torch.ones(1, self.num_anchors, 2))
+        self.learns_anchors = anchors > 0
+        self.new_head(num_classes)
+
+    anchors: Tensor
+
+    @property
+    def trunk(self) -> Backbone:
+        return cast(Backbone, self.backbone)
+
+    def new_head(self, num_classes: int) -> None:
+        """Fresh answers for other classes."""
+        self.num_classes = num_classes
+        for index, old in enumerate(self.answers):
+            assert isinstance(old, nn.Conv2d)
+            new = nn.Conv2d(old.in_channels, self.num_anchors * (5 + num_classes), 1)
+            nn.init.normal_(new.weight, std=0.01)
+            assert new.bias is not None
+            first = new.bias.detach().view(self.num_anchors, -1)
+            first.zero_()
+            first[:, 4] = math.log(PRIOR / (1 - PRIOR))
+            self.answers[index] = new.to(old.weight)
+
+    def fit_anchors(self, sizes: Tensor) -> None:
+        """Take anchors from (M, 2) widths and heights of training boxes, in input pixels."""
+        if self.learns_anchors and len(sizes):
+            found = box_ops.best_shapes(sizes.cpu(), self.anchors.shape[0] * self.num_anchors)
+            self.anchors.copy_(found.view_as(self.anchors))
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """(N, C, H, W) -> a raw map (N, B, rows, columns, 5 + K) for each scale, fine to coarse.
+
+        The five are x, y, w, h and objectness, before their sigmoids and exponentials.
+        """
+        maps = self.neck(self.trunk.maps(images)[-self.used :])
+        raw = []
+        for answer, x in zip(self.answers, maps, strict=True):
+            y = answer(x)
+            n, _, rows, columns = y.shape
+            y = y.view(n, self.num_anchors, 5 + self.num_classes, rows, columns)
+            raw.append(y.permute(0, 1, 3, 4, 2).float())
+        return raw
+
+    def training_loss(
+        self, images: Tensor, boxes: Sequence[Tensor], labels: Sequence[Tensor]
+    ) -> dict[str, Tensor]:
+        """Parts of the loss, each (N,).
+
+        boxes: (M, 4) pixels of the input for each picture; labels: (M,) int64.
+        """
+        return self.loss_of(self(images), boxes, labels)
+
+    def loss_of(
+        self, raw: list[Tensor], boxes: Sequence[Tensor], labels: Sequence[Tensor]
+    ) -> dict[str, Tensor]:
+        """`training_loss` of what the network answered."""
+        assign = grid.by_centre if self.rule == "centre" else grid.several
+        sizes = [(each.shape[2], each.shape[3]) for each in raw]
+        given = assign(grid.flatten(boxes, labels), self.anchors, self.strides, sizes)
+        images = len(boxes)
+        box, kind = raw[0].new_zeros(images), raw[0].new_zeros(images)
+        there, count = raw[0].new_zeros(images), raw[0].new_zeros(images)
+        for scale, (answers, each) in enumerate(zip(raw, given, strict=True)):
+            mine = answers[each.image, each.anchor, each.row, each.column]  # (P, 5 + K)
+            errors, fit = self._box_errors(mine, each, scale)
+            box = box.index_add(0, each.image, errors)
+            kind = kind.index_add(0, each.image, self._class_errors(mine[:, 5:], each.labels))
+            target = torch.zeros_like(answers[..., 4])
+            target[each.image, each.anchor, each.row, each.column] = fit
+            wrong = F.binary_cross_entropy_with_logits(answers[..., 4], target, reduction="none")
+            there = there + wrong.sum((1, 2, 3))
+            count = count.index_add(0, each.image, torch.ones_like(fit))
+        # a batch's mean is that over its places, so that pictures with many objects weigh more
+        places = count.mean().clamp(min=1.0)
+        weight = 5.0
+        return {"box": weight * box / places, "object": there / places, "class": kind / places}
+
+    def _box_errors(self, mine: Tensor, each: grid.Answers, scale: int) -> tuple[Tensor, Tensor]:
+        """(P,) error of each box, and what its objectness should say."""
+        anchors = self.anchors[scale][each.anchor]
+        corner = torch.stack([each.column, each.row], 1) * self.strides[scale]
+        if self.rule == "centre":
+            centres = box_ops.to_centres(each.boxes)
+            wanted = torch.cat(
+                [(centres[:, :2] - corner) / self.strides[scale], centres[:, 2:] / anchors], 1
+            )
+            ours = torch.cat([mine[:, :2].sigmoid(), mine[:, 2:4].clamp(max=6).exp()], 1)
+            return (ours - wanted).square().sum(1), torch.ones_like(mine[:, 0])
+        predicted = self._place(mine[:, :4], corner, anchors, self.strides[scale])
+        overlap = box_ops.complete_iou(predicted, each.boxes)
+        return 1 - overlap, overlap.detach().clamp(min=0)
+
+    def _class_errors(self, logits: Tensor, labels: Tensor) -> Tensor:
+        if self.rule == "centre":
+            return F.cross_entropy(logits, labels, reduction="none")
+        wanted = F.one_hot(labels, self.num_classes).to(logits)
+        return F.binary_cross_entropy_with_logits(logits, wanted, reduction="none").sum(1)
+
+    def _place(self, raw: Tensor, corner: Tensor, anchors: Tensor, stride: int) -> Tensor:
+        """Raw x, y, w, h (..., 4) at cells with this corner -> boxes (..., 4)."""
+        if self.rule == "centre":
+            centre = corner + stride * raw[..., :2].sigmoid()
+            size = anchors * raw[..., 2:].clamp(max=6).exp()
+        else:
+            # half a cell beyond its edges; sizes from nothing to four times the anchor
+            centre = corner + stride * (2 * raw[..., :2].sigmoid() - 0.5)
+            size = anchors * (2 * raw[..., 2:].sigmoid()).square()
+        return box_ops.to_corners(torch.cat([centre, size], -1))
+
+    def decode(self, raw: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """All boxes (N, M, 4) in pixels, and scores (N, M, K): p times that of the class."""
+        boxes, scores = [], []
+        for scale, answers in enumerate(raw):
+            stride, size = self.strides[scale], (answers.shape[2], answers.shape[3])
+            corner = grid.corners_of_cells(size, stride, answers)
+            anchors = self.anchors[scale][:, None, None]
+            boxes.append(self._place(answers[..., :4], corner, anchors, stride).flatten(1, 3))
+            logits = answers[..., 5:]
+            of_class = logits.softmax(-1) if self.rule == "centre" else logits.sigmoid()
+            scores.append((answers[..., 4:5].sigmoid() * of_class).flatten(1, 3))
+        return torch.cat(boxes, 1), torch.cat(scores, 1)
+
+    def judge(
+        self,
+        images: Tensor,
+        boxes: Sequence[Tensor],
+        labels: Sequence[Tensor],
+        *,
+        confidence: float = 0.01,
+        iou: float = 0.6,
+        limit: int = 100,
+    ) -> tuple[Tensor, list[Found]]:
+        """The loss of each picture, and `detect`, from one pass."""
+        raw = self(images)
+        parts = self.loss_of(raw, boxes, labels)
+        found = self.found(raw, images.shape[2:], confidence, iou, limit)
+        return torch.stack(list(parts.values())).sum(0), found
+
+    def detect(
+        self, images: Tensor, *, confidence: float = 0.01, iou: float = 0.6, limit: int = 100
+    ) -> list[Found]:
+        """What is seen in each input: boxes of its pixels, without duplicates in a class."""
+        return self.found(self(images), images.shape[2:], confidence, iou, limit)
+
+    def found(
+        self, raw: list[Tensor], size: Sequence[int], confidence: float, iou: float, limit: int
+    ) -> list[Found]:
+        """`detect` of what the network answered on inputs of this height and width."""
+        results = []
+        for boxes, scores in zip(*self.decode(raw), strict=True):
+            best, rows, labels = box_ops.candidates(scores, confidence, MOST_CANDIDATES)
+            inside = box_ops.clip(boxes[rows], size[0], size[1])
+            kept = box_ops.suppress(inside, best, labels, threshold=iou, limit=limit)
+            results.append(Found(inside[kept], best[kept], labels[kept]))
+        return results
+
+
+MOST_CANDIDATES = 3000
+"""Of one picture, before suppression."""
+
+
+def slim(channels: Sequence[int]) -> nn.Module:
+    """The small detector's neck: as wide as the finest map asks for, 64 to 128."""
+    return Slim(channels, width=min(128, max(64, channels[0] // 8 * 8)))
+
+
+NECKS: dict[str, Callable[[Sequence[int]], nn.Module]] = {
+    "yolo": slim,
+    "yolov2": Passthrough,
+    "yolov3": Deep,
+}
+
+
+def build(
+    name: str,
+    *,
+    backbone: Backbone,
+    num_classes: int = 80,
+    anchors: int | None = None,
+    scales: int | None = None,
+    rule: str | None = None,
+) -> Yolo:
+    """yolo, yolov2 or yolov3 on a backbone."""
+    usual = {"yolo": (3, 3, "several"), "yolov2": (5, 1, "centre"), "yolov3": (3, 3, "centre")}
+    count, maps, way = usual[name]
+    chosen = rule or way
+    if chosen not in ("centre", "several"):
+        raise SaccadeError(
+            f"model.rule is {chosen!r}; expected centre or several", name="bad-setting"
+        )
+    return Yolo(
+        backbone=backbone,
+        neck=NECKS[name],
+        num_classes=num_classes,
+        anchors=count if anchors is None else anchors,
+        scales=scales or maps,
+        rule="centre" if chosen == "centre" else "several",
+    )
