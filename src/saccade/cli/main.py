@@ -34,6 +34,7 @@ VERBS = {
     "report": "Write a run's report, one HTML file that needs no network.",
     "check": "Look for what is wrong with a data set, before any training.",
     "split": "Cut a data set into train, dev and test, and write it down.",
+    "convert": "Write boxes or points in another format: VOC, COCO, YOLO, a table.",
     "models": "List the networks.",
     "describe": "Show networks layer by layer: shapes, parameters, cost, receptive field.",
     "probe": "Show how signals pass through an untrained network, by initialisation.",

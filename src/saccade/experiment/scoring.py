@@ -24,6 +24,8 @@ from saccade.types import Batch, Detections, Heads, Measure, Scored
 THUMBNAIL, DETAILED, WITH_MASK = 96, 320, 384
 """Pixels of the longer side; with boxes or masks on it more must be seen."""
 MOST_THUMBNAILS = 5000
+PLACED = ("box", "points")
+"""Kinds of fields whose answers are drawn on the pictures."""
 
 
 @dataclass
@@ -36,6 +38,7 @@ class Recorder:
     embeddings: list[Tensor] = field(default_factory=list)
     results: list[Any] = field(default_factory=list)
     masks: MaskRecords = field(default_factory=MaskRecords)
+    views: list[list[float]] = field(default_factory=list)
 
     def __call__(self, scored: Scored, batch: Batch) -> None:
         self.indices.append(batch.indices.cpu())
@@ -46,11 +49,12 @@ class Recorder:
             self.results += scored.results
         else:  # packed at once: masks of all pictures would fill memory
             self.masks.add(scored, batch, name)
+        self.views += _views(batch)
         if scored.embeddings is not None:
             self.embeddings.append(scored.embeddings.half())
 
     def columns(self, dataset: Dataset) -> dict[str, Any]:
-        """One row per example: id, target, result, loss, error, embedding."""
+        """One row per example: id, target, result, loss, error, view (of places), embedding."""
         indices = torch.cat(self.indices).numpy()
         examples = [dataset.examples[index] for index in indices]
         names = [item.name for item in dataset.fields]
@@ -66,9 +70,23 @@ class Recorder:
         if self.masks.predicted:
             targets = [example.target.get(names[0]) for example in examples]
             table |= self.masks.columns(targets, dataset)
+        if any(item.kind in PLACED for item in dataset.fields) and self.views:
+            table["view"] = self.views
         if self.embeddings:
             table["embedding"] = list(torch.cat(self.embeddings).numpy())
         return table
+
+
+def _views(batch: Batch) -> list[list[float]]:
+    """Of each picture scale and shift (x, y, x, y) from its pixels to shares of the input."""
+    if batch.geometry is None or batch.inputs.ndim != 4:
+        return []
+    height, width = batch.inputs.shape[-2:]
+    matrix = batch.geometry.matrix
+    columns = [matrix[:, 0, 0], matrix[:, 1, 1], matrix[:, 0, 2], matrix[:, 1, 2]]
+    sides = torch.tensor([width, height, width, height])
+    views: list[list[float]] = (torch.stack(columns, dim=1) / sides).tolist()
+    return views
 
 
 def write_scores(

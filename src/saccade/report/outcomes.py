@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image
 
-from saccade.report import boxes, charts, matrix
+from saccade.report import boxes, charts, matrix, places
 from saccade.report.records import Records, per_class, views
 from saccade.report.sections import picture
 
@@ -146,7 +146,9 @@ def mistakes(records: Records) -> dict[str, Any]:
     cards = [
         {
             "key": row["key"],
-            "picture": picture(pictures.get(row["index"])),
+            "picture": picture(
+                places.drawn(pictures.get(row["index"]), row, parsed(row["target"]))
+            ),
             "small": _small(pictures.get(row["index"])),
             "wrong": (row["error"] or 0) > 0,
             "loss": row["loss"],
@@ -154,7 +156,8 @@ def mistakes(records: Records) -> dict[str, Any]:
         }
         for row in chosen
     ]
-    return {"cards": cards, "wrong": len(wrong), "examples": len(rows)}
+    drawn = any(places.placed(row, parsed(row["target"])) for row in chosen)
+    return {"cards": cards, "wrong": len(wrong), "examples": len(rows), "drawn": drawn}
 
 
 def _small(jpeg: bytes | None) -> bool:
@@ -170,6 +173,8 @@ def explained(row: Mapping[str, Any], classes: Sequence[str]) -> list[tuple[str,
     """(what, name, number): true and predicted with their probabilities or values."""
     if boxes.has_boxes(row):
         return [("", kind, count) for kind, count in row.get("told", [])]
+    if "view" in row and ("box" in row or "points" in row):
+        return _of_places(row)
     if "label" in row and "probabilities" in row:
         chances = dict(zip(classes, row["probabilities"], strict=False))
         return [
@@ -200,6 +205,19 @@ def explained(row: Mapping[str, Any], classes: Sequence[str]) -> list[tuple[str,
             (field, _compared(truth, head), "") for field, truth, head in heads if truth is not None
         ]
     return []
+
+
+def _of_places(row: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Of one object its class and the overlap of its boxes, of points their error."""
+    if "points" in row:
+        return [("error", f"{row['error']:.3f}", "")]
+    target = parsed(row["target"]) or {}
+    found = row["label"] or "(nothing)"
+    return [
+        ("true", str(target.get("label") or "(nothing)"), ""),
+        ("predicted", found, f"{100 * row['score']:.1f} %"),
+        ("overlap", f"{1 - row['error']:.2f}", ""),
+    ]
 
 
 def _compared(truth: Any, head: Mapping[str, Any]) -> str:

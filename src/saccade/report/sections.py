@@ -153,17 +153,23 @@ def _class_counts(records: Records) -> dict[str, dict[str, int]]:
     fields = {
         field["name"]: field
         for field in records.card.get("fields", ())
-        if field["kind"] in ("label", "labels")
+        if field["kind"] in ("label", "labels", "box", "boxes")
     }
     for field in fields.values():
         counts |= {_title(fields, field["name"], name): {} for name in field["classes"]}
     for example in records.manifest.get("examples", ()):
         for field, value in (example.get("target") or {}).items():
-            names = [value] if isinstance(value, str) else value or ()
-            for name in names if field in fields else ():
+            for name in _names(value) if field in fields else ():
                 own = counts.setdefault(_title(fields, field, str(name)), {})
                 own[example["part"]] = own.get(example["part"], 0) + 1
     return counts
+
+
+def _names(value: Any) -> list[str]:
+    """Different class names in one annotation: a name, several, or objects with one each."""
+    items = value if isinstance(value, list) else [value]
+    labels = [item.get("label") if isinstance(item, Mapping) else item for item in items]
+    return list(dict.fromkeys(str(label) for label in labels if label is not None))
 
 
 def _title(fields: Mapping[str, Any], field: str, name: str) -> str:

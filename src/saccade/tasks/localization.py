@@ -197,7 +197,7 @@ class LocalizationMetric:
         }
 
     def details(self) -> dict[str, Any]:
-        """classes; per_class: mean_iou and acc_iou50 of each class's pictures, with intervals."""
+        """classes; places_per_class: mean_iou and acc_iou50 of each, with intervals."""
         label, found, quality = self._table().T
         rows = {}
         for index, name in enumerate(self._task.classes):
@@ -208,7 +208,7 @@ class LocalizationMetric:
                 "mean_iou": measures.plain(_mean(quality[own])),
                 "acc_iou50": measures.plain(_mean(right.astype(np.float64))),
             }
-        return {"classes": list(self._task.classes), "per_class": rows}
+        return {"classes": list(self._task.classes), "places_per_class": rows}
 
     def _table(self) -> np.ndarray:
         return np.concatenate([np.zeros((0, 3)), *self._rows])

@@ -36,7 +36,7 @@ def result_words(row: Mapping[str, Any], classes: Sequence[str]) -> str:
 
 
 def words(value: Any) -> str:
-    """Names joined by "|", numbers by ", ", objects counted by class, fields one by one."""
+    """Names joined by "|", numbers by ", ", objects by class and points counted, fields by name."""
     if value is None:
         return ""
     if isinstance(value, Mapping):
@@ -58,6 +58,9 @@ def _of_list(value: list[Any]) -> str:
     if all(isinstance(item, Mapping) and "label" in item for item in value) and value:
         counts = Counter(str(item["label"]) for item in value)
         return ", ".join(f"{count} {name}" for name, count in counts.items())
+    if value and all(item is None or isinstance(item, list) for item in value):
+        seen = sum(item is not None for item in value)
+        return f"{seen} of {len(value)} points"
     if all(isinstance(item, str) for item in value):
         if len(set(value)) < len(value):
             return ", ".join(f"{count} {name}" for name, count in Counter(value).items())
