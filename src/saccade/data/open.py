@@ -17,6 +17,7 @@ from saccade.data.formats import (
     pairs,
     parts,
     pointtable,
+    polygons,
     table,
     voc,
     yolo,
@@ -53,6 +54,8 @@ FORMATS: tuple[Format, ...] = (
     Format("a table", table.sniff, table.read),
     Format("one zip file per part", parts.sniff, parts.read, written=False),
     Format("pictures and masks", pairs.sniff, pairs.read),
+    Format("outlines in COCO files", polygons.sniff_coco, polygons.read_coco, written=False),
+    Format("outlines in YOLO files", polygons.sniff_yolo, polygons.read_yolo, written=False),
 )
 """Ties go to the earlier one."""
 

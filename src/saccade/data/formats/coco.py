@@ -23,10 +23,11 @@ _KEYS = (b'"images"', b'"annotations"', b'"categories"', b'"info"', b'"licenses"
 
 def sniff(tree: Tree) -> int:
     """3 where a JSON file begins as COCO's do."""
-    return 3 if _files(tree) else 0
+    return 3 if annotation_files(tree) else 0
 
 
-def _files(tree: Tree) -> list[str]:
+def annotation_files(tree: Tree) -> list[str]:
+    """JSON files that begin as COCO's do."""
     return [key for key in tree.files if suffix(key) == ".json" and _looks(tree.head(key, 1 << 16))]
 
 
@@ -38,7 +39,7 @@ def _looks(head: bytes) -> bool:
 
 def read(tree: Tree, task: str | None = None) -> Dataset:
     """Every COCO file of the tree; with several, each is the part that its name tells."""
-    return _read(tree, _with_boxes(tree, _files(tree)), task)
+    return _read(tree, _with_boxes(tree, annotation_files(tree)), task)
 
 
 def read_file(path: Path, task: str | None = None) -> Dataset:
@@ -46,12 +47,12 @@ def read_file(path: Path, task: str | None = None) -> Dataset:
     folder = path.absolute().parent
     root = folder.parent if folder.name.casefold() == "annotations" else folder
     key = path.absolute().relative_to(root).as_posix()
-    return _read(Folder(root), {key: _parse(Folder(root).load(key), key)}, task)
+    return _read(Folder(root), {key: parse(Folder(root).load(key), key)}, task)
 
 
 def _with_boxes(tree: Tree, files: Sequence[str]) -> dict[str, dict[str, Any]]:
     """COCO has files of captions and key points too, whose annotations have no boxes."""
-    parsed = {key: _parse(tree.load(key), key) for key in files}
+    parsed = {key: parse(tree.load(key), key) for key in files}
     boxed = {
         key: data
         for key, data in parsed.items()
@@ -61,7 +62,8 @@ def _with_boxes(tree: Tree, files: Sequence[str]) -> dict[str, dict[str, Any]]:
     return instances or boxed or parsed
 
 
-def _parse(data: bytes, key: str) -> dict[str, Any]:
+def parse(data: bytes, key: str) -> dict[str, Any]:
+    """The lists of a file, checked. Raises SaccadeError "bad-annotations" naming it."""
     try:
         found = json.loads(data)
     except (ValueError, RecursionError) as error:

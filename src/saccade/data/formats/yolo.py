@@ -29,7 +29,7 @@ TRIED = 50
 
 def sniff(tree: Tree) -> int:
     """3 where pictures have text files of boxes or a data.yaml names classes, else 0."""
-    if _settings_file(tree) is not None:
+    if settings_file(tree) is not None:
         return 3
     texts = {key for key in tree.files if suffix(key) == ".txt"}
     if not texts:
@@ -52,10 +52,11 @@ def label_file(key: str) -> str:
 def _looks(head: bytes) -> bool:
     """The first line is a whole number and four or more others."""
     words = head.decode("utf-8", "replace").splitlines()[0].split()
-    return len(words) >= 5 and words[0].isdecimal() and all(map(_is_number, words))
+    return len(words) >= 5 and words[0].isdecimal() and all(map(is_number, words))
 
 
-def _is_number(word: str) -> bool:
+def is_number(word: str) -> bool:
+    """Whether a word can be read as a float."""
     try:
         float(word)
     except ValueError:
@@ -63,7 +64,7 @@ def _is_number(word: str) -> bool:
     return True
 
 
-def _settings_file(tree: Tree) -> str | None:
+def settings_file(tree: Tree) -> str | None:
     """A YAML file at the root (or in the only folder) that names classes and a part."""
     for key in tree.files:
         if suffix(key) in (".yaml", ".yml") and key.count("/") <= 1:
@@ -75,13 +76,13 @@ def _settings_file(tree: Tree) -> str | None:
 
 def read(tree: Tree, task: str | None = None) -> Dataset:
     """All pictures of a tree, or those that its data.yaml lists."""
-    key = _settings_file(tree)
+    key = settings_file(tree)
     return _read(tree, key, task)
 
 
 def read_file(path: Path, task: str | None = None) -> Dataset:
     """What the data.yaml at `path` describes; its folder, or the `path` in it, is the root."""
-    settings = _settings(path.read_bytes(), path.name)
+    settings = read_settings(path.read_bytes(), path.name)
     root = Path(str(settings.get("path") or "."))
     root = root if root.is_absolute() else path.absolute().parent / root
     if not root.is_dir():
@@ -89,7 +90,8 @@ def read_file(path: Path, task: str | None = None) -> Dataset:
     return _read(Folder(root), None, task, settings)
 
 
-def _settings(data: bytes, key: str) -> dict[str, Any]:
+def read_settings(data: bytes, key: str) -> dict[str, Any]:
+    """What a data.yaml says. Raises SaccadeError "bad-annotations" where it names no classes."""
     try:
         found = yaml.safe_load(data)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -107,12 +109,12 @@ def _read(
     tree: Tree, key: str | None, task: str | None, settings: dict[str, Any] | None = None
 ) -> Dataset:
     if key is not None:
-        settings = _settings(tree.load(key), key)
-    parts = _parts(tree, settings or {})
+        settings = read_settings(tree.load(key), key)
+    parts = pictures_by_part(tree, settings or {})
     texts = {name for name in tree.files if suffix(name) == ".txt"}
-    lines = {name: _lines(tree, label_file(name), texts) for name in parts}
+    lines = {name: read_lines(tree, label_file(name), texts) for name in parts}
     polygons = [name for name, own in lines.items() if any(len(row) > 6 for row in own)]
-    names = _names(settings) or class_names(tree)
+    names = names_of(settings) or class_names(tree)
     ids = {row[0] for own in lines.values() for row in own if row and row[0].isdecimal()}
     from_one = _from_one({int(one) for one in ids}, names)
     classes = names or tuple(sorted(ids, key=int))
@@ -137,7 +139,7 @@ def _read(
     return build(tree, found, task)
 
 
-def _lines(tree: Tree, key: str, texts: set[str]) -> list[list[str]]:
+def read_lines(tree: Tree, key: str, texts: set[str]) -> list[list[str]]:
     """The words of each line; no line where there is no file."""
     if key not in texts:
         return []
@@ -146,7 +148,7 @@ def _lines(tree: Tree, key: str, texts: set[str]) -> list[list[str]]:
 
 def _drawn(row: list[str], line: int, names: Sequence[str] | None, first: int) -> Drawn:
     """One line. More than a box and a confidence is a polygon, of which the bounds are taken."""
-    numbers = [float(word) if _is_number(word) else math.nan for word in row[1:]]
+    numbers = [float(word) if is_number(word) else math.nan for word in row[1:]]
     label, known = row[0], row[0].isdecimal()
     if names is not None and known:
         place = int(row[0]) - first
@@ -163,7 +165,7 @@ def _drawn(row: list[str], line: int, names: Sequence[str] | None, first: int) -
     return Drawn(box, label, f"line {line}", known)
 
 
-def _names(settings: dict[str, Any] | None) -> tuple[str, ...] | None:
+def names_of(settings: dict[str, Any] | None) -> tuple[str, ...] | None:
     """Class names by id: a list, or a mapping of ids; ids that are left out keep their number."""
     names = (settings or {}).get("names")
     if isinstance(names, Mapping):
@@ -177,7 +179,7 @@ def _from_one(ids: set[int], names: Sequence[str] | None) -> bool:
     return names is not None and bool(ids) and min(ids) == 1 and max(ids) == len(names)
 
 
-def _parts(tree: Tree, settings: Mapping[str, Any]) -> dict[str, Split | None]:
+def pictures_by_part(tree: Tree, settings: Mapping[str, Any]) -> dict[str, Split | None]:
     """The pictures that count, with their parts: as data.yaml lists them, else by folder."""
     pictures = [key for key in tree.files if is_picture_name(key)]
     listed: dict[str, Split | None] = {}
