@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -86,19 +86,43 @@ class Predictor:
         places: list[int] = []
         for place, (name, item) in enumerate(items):
             try:
-                pictures.append(_decode(item, self.card.preprocessing))
+                picture = _decode(item, self.card.preprocessing)
+                whole = self._whole(picture[1])
+                if whole is not None:  # a picture of its own size: alone, and not made smaller
+                    (result,) = self._results([_decode(item, whole)], whole)
+                    answers[place] = Prediction(source=name, result=result)
+                    continue
+                pictures.append(picture)
                 places.append(place)
             except SaccadeError as error:
                 answers[place] = Prediction(source=name, error=error.message)
         if pictures:
-            for place, result in zip(places, self._results(pictures), strict=True):
+            results = self._results(pictures, self.card.preprocessing)
+            for place, result in zip(places, results, strict=True):
                 answers[place] = Prediction(source=items[place][0], result=result)
         return [answers[place] for place in range(len(items))]
 
+    def _whole(self, size: tuple[int, int]) -> Preprocessing | None:
+        """Preparation of a picture (height, width) too large for the usual input, at its scale.
+
+        None where it fits, or where training saw no one scale (see `ModelCard.data`).
+        """
+        scale, usual = self.card.data.get("scale"), self.card.preprocessing
+        if scale is None:
+            return None
+        height, width = (max(1, round(side * float(scale))) for side in size)
+        if height <= usual.height and width <= usual.width:
+            return None
+        return replace(usual, height=height, width=width, fit="stretch", margin=1.0)
+
     @torch.inference_mode()
-    def _results(self, pictures: Sequence[tuple[np.ndarray, tuple[int, int]]]) -> list[Result]:
+    def _results(
+        self,
+        pictures: Sequence[tuple[np.ndarray, tuple[int, int]]],
+        preprocessing: Preprocessing,
+    ) -> list[Result]:
         arrays, sizes = zip(*pictures, strict=True)
-        inputs, geometry = prepare(arrays, self.card.preprocessing, sizes)
+        inputs, geometry = prepare(arrays, preprocessing, sizes)
         inputs = inputs.contiguous(memory_format=self.hardware.memory_format)
         rows = torch.arange(len(arrays))
         batch = Batch(inputs=inputs, targets={}, indices=rows, geometry=geometry)

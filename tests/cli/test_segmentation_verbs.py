@@ -79,5 +79,13 @@ def test_masks_of_predictions_can_be_trained_on(
     again = open_dataset(work / "answers")
     assert again.tasks == ("segmentation",)
     assert again.fields[0].classes == ("background", "foreground")
+    large = np.tile(np.asarray(Image.open(work / "cells" / "images" / "3.png")), (3, 3))
+    Image.fromarray(large).save(work / "large.png")
+    (found,) = value(capsys, "predict", run, "large.png")
+    whole = np.asarray(Image.open(found["mask"]))
+    assert whole.shape == (144, 192)
+    # seen at its own scale: the middle is what the small picture gave, but for its borders
+    small = np.asarray(Image.open(one["mask"]))
+    assert (whole[48:96, 64:128] == small)[8:-8, 8:-8].mean() > 0.9
     other = value(capsys, "val", run, "--data", str(work / "cells"))
     assert other["examples"] == 10

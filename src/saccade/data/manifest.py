@@ -53,7 +53,7 @@ def make_manifest(dataset: Dataset, ingested: Ingested, splits: Splits) -> dict[
     readable = aligned(dataset, ingested)
     hashes = np.asarray(ingested.images["sha256"]).tolist()
     entries = [
-        _entry(example, sha256, part)
+        _entry(example, told(example, readable), sha256, part)
         for example, sha256, part in zip(
             readable.examples, hashes, splits.part.tolist(), strict=True
         )
@@ -136,7 +136,7 @@ def find_changes(manifest: Mapping[str, Any], dataset: Dataset, ingested: Ingest
         content=_keys(e for e in both if before[e.key]["sha256"] != now[e.key]),
         missing=tuple(sorted(before.keys() - now.keys())),
         new=tuple(sorted(now.keys() - before.keys())),
-        targets=_keys(e for e in both if before[e.key]["target"] != plain(e.target)),
+        targets=_keys(e for e in both if before[e.key]["target"] != told(e, readable)),
     )
 
 
@@ -164,12 +164,25 @@ def plain(value: Any) -> Any:
     return value if isinstance(value, str | int) or value is None else str(value)
 
 
-def _entry(example: Example, sha256: str, part: str) -> dict[str, Any]:
+def told(example: Example, dataset: Dataset) -> Any:
+    """The target as the manifest has it: with a hash of what a file of a mask holds."""
+    target = dict(example.target)
+    for field in dataset.fields:
+        path = target.get(field.name)
+        if field.kind == "mask" and isinstance(path, str):
+            data = dataset.source.load(path)
+            whole = data.tobytes() if isinstance(data, np.ndarray) else data
+            digest = hashlib.sha256(whole).hexdigest()
+            target[field.name] = {"path": path, "sha256": digest}
+    return plain(target)
+
+
+def _entry(example: Example, target: Any, sha256: str, part: str) -> dict[str, Any]:
     entry = {
         "key": example.key,
         "sha256": sha256,
         "part": part,
-        "target": plain(example.target),
+        "target": target,
         "group": example.group,
         "source": example.source,
     }

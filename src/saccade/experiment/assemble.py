@@ -297,6 +297,7 @@ def _network(
             "name": prepared.dataset.name,
             "examples": int((prepared.part == "train").sum()),
             "digest": prepared.manifest["digest"],
+            **_scale(prepared),
         },
         versions={key: environment()[key] for key in ("saccade", "torch", "python")},
     )
@@ -314,6 +315,18 @@ def _network(
     plan.begin(model, 0)
     drop_after(model, recipe.model.dropout_behind)
     return Built(model, card, plan, tuple(told))
+
+
+def _scale(prepared: Prepared) -> dict[str, float]:
+    """How much smaller pictures with masks were made, where that was the same for all.
+
+    Then a larger picture can be seen at the same scale, tile by tile, and not as a smaller one.
+    """
+    if not any(field.kind == "mask" for field in prepared.dataset.fields):
+        return {}
+    scales = prepared.ingested.geometry.matrix[:, [0, 1], [0, 1]]
+    alike = float(scales.max()) - float(scales.min()) < 0.01 * float(scales.max())
+    return {"scale": round(float(scales.median()), 6)} if alike else {}
 
 
 def _with_origin(card: ModelCard, run: RunFolder, begun: bool, start: Start | None) -> ModelCard:
