@@ -12,7 +12,8 @@ from saccade.cli.output import Output
 from saccade.errors import SaccadeError
 
 if TYPE_CHECKING:
-    from saccade.predict import Prediction
+    from saccade.predict import Prediction, Predictor
+    from saccade.windows import SlidingWindows
 
 CHUNK = 64
 """Pictures per step of the progress bar."""
@@ -36,6 +37,22 @@ NEW = "\0"
     help="Write annotated pictures and predictions.csv into DIR, or without DIR (put --save last) "
     "into a new folder runs/predict/NAME.",
 )
+@key(
+    "--windows",
+    is_flag=True,
+    group="Sliding windows",
+    help="Run a classifier of close crops over whole pictures: boxes from every window at several "
+    "scales, in one pass each.",
+)
+@key("--conf", type=float, group="Sliding windows", help="Least probability of a box.  [0.9]")
+@key("--iou", type=float, group="Sliding windows", help="Overlap of two boxes, at most.  [0.3]")
+@key("--scales", type=int, group="Sliding windows", help="Of each picture, by 1.41.  [5]")
+@key(
+    "--background",
+    metavar="CLASS",
+    group="Sliding windows",
+    help="Class of windows without object; known names (background, none ...) are found.",
+)
 @key("--batch", type=int, default=32, show_default=True, group="Model", help="Pictures at once.")
 @key("--device", group="Model", help="cpu, cuda, cuda:N or mps; the best when left out.")
 @json_key
@@ -45,6 +62,11 @@ def command(
     run: str,
     sources: tuple[str, ...],
     save: str | None,
+    windows: bool,
+    conf: float | None,
+    iou: float | None,
+    scales: int | None,
+    background: str | None,
     batch: int,
     device: str | None,
 ) -> None:
@@ -64,19 +86,36 @@ def command(
     from saccade import predict
 
     predictor = predict.load(run, device=device)
+    given = {"conf": conf, "iou": iou, "scales": scales, "background": background}
+    slide = _slide(predictor, windows, {k: v for k, v in given.items() if v is not None})
     answers: list[Prediction] = []
     files = [path for _, path in predict.expand(list(sources))]
     with output.reporter() as reporter:
         for start in range(0, len(files), CHUNK):
-            answers += predictor(files[start : start + CHUNK], batch=batch)
+            some = files[start : start + CHUNK]
+            answers += slide(some) if slide else predictor(some, batch=batch)
             reporter.progress("predicting", len(answers), len(files))
     _tell(output, answers)
+    if slide is not None:
+        output.note(slide.sentence())
     values = [answer.as_dict() for answer in answers]
     if save is not None or _has_masks(answers):
         folder = _folder(run, NEW if save is None else save, files)
         for position, path in _save(output, folder, answers, pictures=save is not None).items():
             values[position]["mask"] = str(path)
     output.value(values)
+
+
+def _slide(predictor: Predictor, wanted: bool, given: dict[str, Any]) -> SlidingWindows | None:
+    """The classifier as a detector, where that is asked for."""
+    if not wanted:
+        if given:
+            names = ", ".join(f"--{name}" for name in given)
+            raise click.UsageError(f"{names}: goes with --windows.")
+        return None
+    from saccade.windows import Settings, SlidingWindows
+
+    return SlidingWindows(predictor, Settings(**given))
 
 
 def _tell(output: Output, answers: list[Prediction]) -> None:
