@@ -116,13 +116,17 @@ def fresh_dev(evidence: Evidence) -> str:
     return f"{larger_dev(evidence)} --set data.seed={seed}"
 
 
+TABULAR = {"label", "labels", "values"}
+"""Kinds of annotation that a table with a line for each picture can hold."""
+
+
 def without(evidence: Evidence, what: str) -> str:
     """Train on a table that `saccade diagnose` writes into the run: the data less what is at fault.
 
-    Data without files of their own (a sample, an archive) cannot be named in a table; then the
-    nearest setting.
+    A sample has no files and boxes, points and masks no single line; then the nearest setting.
     """
-    if Path(root_of(evidence)).is_absolute() or not data_of(evidence).startswith("sample:"):
+    kinds = {field["kind"] for field in evidence.data.get("fields", ())}
+    if kinds <= TABULAR and not data_of(evidence).startswith("sample:"):
         place = Path(evidence.run) / "advice" / f"{what}.csv"
         return retrain(evidence, data=shlex.quote(place.as_posix()))
     if what == "suspects":

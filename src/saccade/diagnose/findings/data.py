@@ -31,7 +31,8 @@ def leakage(evidence: Evidence) -> Finding | None:
     gain = _optimism(evidence, copied) if part == "dev" else 0.0
     return Finding(
         name="leakage",
-        severity="error",
+        # a single pair proves no habit, and costs next to nothing
+        severity="error" if measured.low >= LEAK else "info",
         message=f"{int(copied.sum())} of {len(copied)} {part} pictures lie in the training part "
         "as well: the measured error is too good.",
         evidence={
