@@ -69,7 +69,7 @@ def overfitting(evidence: Evidence) -> Finding | None:
     decay = float(commands.of_recipe(evidence, "optimizer.weight_decay", 0.0))
     off = not commands.augmented(evidence)
     unbound = off and decay < 1e-5
-    floor = (0.003 if unbound else 0.01) * evidence.scale
+    floor = (0.001 if unbound else 0.01) * evidence.scale
     if not (variance.low > floor and variance.value > 0.4 * dev and (unbound or rise > 1.15)):
         return None
     return Finding(

@@ -22,11 +22,20 @@ LEAST = 0.01
 FLAT = 0.5
 """Errors among the surest over errors in all: about 1 with wrong labels alone, 0.2 without."""
 
+SUREST = 0.1
+"""Share of the answers among which hard pictures are rarer still, and wrong labels are not."""
+
+STEADY = 0.5
+"""Errors among these over errors among the surest: about 1 with wrong labels, 0.25 without."""
+
 PLENTY = 0.06
 """Share of wrong labels from which hard pictures may drown them somewhat."""
 
 MOST = 0.5
 """With more wrong labels than that there are no classes to speak of; something else is wrong."""
+
+ENOUGH_SUREST = 40
+"""Answers from which on the very surest can be counted."""
 
 ENOUGH = 150
 """Updates before which a network has no opinion of labels."""
@@ -64,13 +73,19 @@ def label_noise(evidence: Evidence) -> Finding | None:
 
 
 def surest_wrong(evidence: Evidence, part: str) -> tuple[Measure, float] | None:
-    """Error among the surest answers, and that over the error of all answers."""
+    """Error among the surest answers, and that over the error of all answers.
+
+    None where nothing can be said, or where the very surest are hardly ever wrong.
+    """
     rows = evidence.predictions.get(part)
     if rows is None or "score" not in rows or len(rows["score"]) < 60:
         return None
     wrong = rows["error"] > 0.5
     chosen = _surest(rows, SURE)
     measured = signals.share(int(wrong[chosen].sum()), int(chosen.sum()))
+    surest = wrong[_surest(rows, SUREST)]
+    if len(surest) >= ENOUGH_SUREST and surest.mean() < STEADY * measured.value:
+        return None  # errors that vanish with doubt are those of hard pictures
     return measured, measured.value / max(float(wrong.mean()), 1e-9)
 
 
