@@ -88,7 +88,7 @@ def _tell(output: Output, found: Any, marks: Any) -> dict[str, Any]:
     if not has_openpyxl():
         output.note("errors.xlsx is not written: it needs openpyxl (pip install 'saccade[xlsx]').")
     slices = [*tag_slices(found, marks.tagged(), marks.looked()), *automatic_slices(found)]
-    percent = found.task != "regression"
+    percent = found.percent
     output.line(
         f"{found.part}: {found.mistakes} mistakes in {len(found.everything)} pictures "
         f"({found.rule})"

@@ -92,7 +92,7 @@ def find_suspects(evidence: Evidence) -> Labels:
         if part == "train" and len(evidence.dynamics):
             continue
         counts[part] = len(rows["key"])
-        found += _out_of_sample(evidence, part)
+        found += out_of_sample(evidence, part)
     if len(evidence.dynamics):
         counts["train"] = len(evidence.dynamics["key"])
         found += _by_dynamics(evidence)
@@ -113,7 +113,8 @@ def find_suspects(evidence: Evidence) -> Labels:
     )
 
 
-def _out_of_sample(evidence: Evidence, part: str) -> list[Suspect]:
+def out_of_sample(evidence: Evidence, part: str) -> list[Suspect]:
+    """Labels against which the network is sure of another class."""
     rows = evidence.predictions[part]
     names = {name: place for place, name in enumerate(signals.classes(evidence))}
     places = {str(key): place for place, key in enumerate(rows["key"])}

@@ -32,7 +32,12 @@ def errors_page(table: MistakeTable, marks: Marks, *, first: Sequence[str] = ())
     review = _Review(table, marks, first)
     return Page(
         read={
-            "": lambda _: page("errors.html.jinja", name=table.run.root.name, part=table.part),
+            "": lambda _: page(
+                "errors.html.jinja",
+                name=table.run.root.name,
+                part=table.part,
+                subject="labels" if first else "mistakes",
+            ),
             "state": lambda _: review.state(),
             "view": review.view,
             "rows": review.rows,
@@ -74,8 +79,19 @@ class _Review:
         others = (row for row in self.table.everything if row.index not in drawn)
         every = [*shown, *others]
         for item in self._automatic:
-            views[f"{item.kind}: {item.name}"] = [row for row in every if _within(row, item)]
+            views[f"{item.kind}: {item.name}"] = [row for row in every if self._within(row, item)]
         return {name: rows for name, rows in views.items() if rows or name == "mistakes"}
+
+    def _within(self, row: Row, item: Slice) -> bool:
+        if item.kind == "trait":
+            return item.name in row.traits
+        if item.kind == "confusion":
+            return row.wrong and item.name == f"{row.true} taken for {row.predicted}"
+        return (
+            row.key in self.table.members[item.name]
+            if item.kind == "class"
+            else (item.name == row.source)
+        )
 
     def state(self) -> Answer:
         """All but the rows."""
@@ -86,7 +102,7 @@ class _Review:
                 "mistakes": table.mistakes,
                 "examples": len(table.everything),
                 "error": table.error.value,
-                "percent": table.task != "regression",
+                "percent": table.percent,
                 "rule": table.rule,
                 "classes": table.classes,
                 "views": views,
@@ -106,13 +122,13 @@ class _Review:
                 for name, keys in tagged.items()
             ],
             "columns": self.marks.names("cell"),
-            "looked": sum(row.wrong and row.key in looked for row in self._views["mistakes"]),
+            "looked": sum(row.key in looked for row in self.table.wrong_shown),
         }
 
     def _told(self, item: Slice | None) -> dict[str, Any] | None:
         if item is None:
             return None
-        percent = self.table.task != "regression"
+        percent = self.table.percent
         return {
             "kind": item.kind,
             "name": item.name,
@@ -185,14 +201,6 @@ class _Review:
     def sheets(self) -> Answer:
         """Write the spreadsheets now."""
         return as_json([str(path) for path in write_sheets(self.table, self.marks)])
-
-
-def _within(row: Row, item: Slice) -> bool:
-    if item.kind == "trait":
-        return item.name in row.traits
-    if item.kind == "confusion":
-        return row.wrong and item.name == f"{row.true} taken for {row.predicted}"
-    return item.name == (row.true if item.kind == "class" else row.source)
 
 
 def _row(row: Row, said: Marked) -> dict[str, Any]:

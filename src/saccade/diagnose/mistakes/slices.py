@@ -61,7 +61,8 @@ def automatic_slices(table: MistakeTable) -> list[Slice]:
         for name in dict.fromkeys(name for row in rows for name in row.traits)
     ]
     found += [
-        _slice(table, "class", name, [row.true == name for row in rows]) for name in table.classes
+        _slice(table, "class", name, [row.key in keys for row in rows])
+        for name, keys in table.members.items()
     ]
     sources = sorted({row.source for row in rows} - {""})
     found += [
@@ -75,7 +76,7 @@ def tag_slices(
 ) -> list[Slice]:
     """By a person's tags. tags: tag -> keys;  looked: keys of mistakes that were looked at."""
     seen = set(looked)
-    base = [row for row in table.shown if row.wrong and row.key in seen]
+    base = [row for row in table.wrong_shown if row.key in seen]
     found = []
     for name, keys in tags.items():
         own = set(keys)
@@ -86,8 +87,7 @@ def tag_slices(
 
 def _slice(table: MistakeTable, kind: str, name: str, belongs: Sequence[bool]) -> Slice:
     inside = np.array(belongs, dtype=bool)
-    errors = np.array([row.error for row in table.everything])
-    error = float(errors[inside].mean()) if inside.any() else float("nan")
+    error = float(table.errors[inside].mean()) if inside.any() else float("nan")
     return _measured(table, kind, name, table.everything, inside, error=error)
 
 
@@ -105,15 +105,13 @@ def _measured(
     wrong = np.array([row.wrong for row in rows], dtype=bool)
     share = _share(errors, inside)
     # a person looks at mistakes alone, so that tags can only explain their part of the error
-    every = np.array([row.error for row in table.everything])
-    judged = np.array([row.wrong for row in table.everything], dtype=bool)
-    total = float(every[judged].sum() if kind == "tag" else every.sum()) / max(1, len(every))
-    now = float(every.mean()) if len(every) else float("nan")
+    now = float(table.errors.mean()) if len(table.errors) else float("nan")
+    total = table.error_of_mistakes if kind == "tag" else now
     ceiling = Measure(
         value=now - total * share.value,
         low=now - total * share.high,
         high=now - total * share.low,
-        n=len(every),
+        n=len(table.errors),
     )
     return Slice(
         kind=kind,

@@ -55,6 +55,7 @@ class MistakeTable:
     """All examples of one part as rows, and those that are shown.
 
     everything  every example with a known error, in the order of the predictions
+    classes     of tasks with one class per example;  members: class -> keys of which it is true
     shown       the mistakes in an order drawn once, so that the first ones are a fair sample of
                 all, then the drawn right ones
     """
@@ -68,10 +69,32 @@ class MistakeTable:
     shown: tuple[Row, ...]
     rule: str
     thumbnails: Mapping[int, bytes]
+    members: Mapping[str, frozenset[str]]
 
-    @property
+    @cached_property
+    def percent(self) -> bool:
+        """Whether errors are shares, which people read in percent."""
+        return all(row.error <= 1 for row in self.everything) and self.task != "regression"
+
+    @cached_property
     def mistakes(self) -> int:
         return sum(row.wrong for row in self.everything)
+
+    @cached_property
+    def errors(self) -> np.ndarray:
+        """(n,) of every example."""
+        return np.array([row.error for row in self.everything], dtype=np.float64)
+
+    @cached_property
+    def error_of_mistakes(self) -> float:
+        """What the mistakes add to the mean error."""
+        wrong = np.array([row.wrong for row in self.everything], dtype=bool)
+        return float(self.errors[wrong].sum()) / max(1, len(wrong))
+
+    @cached_property
+    def wrong_shown(self) -> tuple[Row, ...]:
+        """The mistakes in the order drawn."""
+        return tuple(row for row in self.shown if row.wrong)
 
     @cached_property
     def by_key(self) -> dict[str, Row]:
@@ -109,6 +132,7 @@ def mistake_table(run: RunFolder, part: str = "dev", *, right: int = RIGHT) -> M
         shown=(*shown, *(others[place] for place in chosen)),
         rule=rule,
         thumbnails=jpegs,
+        members=_members(evidence, rows),
     )
 
 
@@ -140,6 +164,19 @@ def _rows(evidence: Evidence, part: str, jpegs: Mapping[int, bytes]) -> tuple[li
         )
         found.append(row)
     return found, rule
+
+
+def _members(evidence: Evidence, rows: Sequence[Row]) -> dict[str, frozenset[str]]:
+    """Class -> keys of which it is true, where targets are one class or a list of them."""
+    kinds = [field.get("kind") for field in evidence.data.get("fields", ())]
+    if kinds not in (["label"], ["labels"]):
+        return {}
+    several = kinds == ["labels"]
+    named = {row.key: row.true.split("|") if several else [row.true] for row in rows}
+    return {
+        name: frozenset(key for key, own in named.items() if name in own)
+        for name in classes(evidence)
+    }
 
 
 def mistaken(errors: np.ndarray) -> tuple[np.ndarray, str]:

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from saccade.diagnose import pictures
-from saccade.diagnose.findings.label_noise import suspected
+from saccade.diagnose.labels import out_of_sample
 from saccade.types import Evidence
 
 TRAITS = (
@@ -37,9 +37,9 @@ MOST = 0.5
 SIDE = 48
 """Pixels of the thumbnails on which objects at the border are looked for."""
 
-EVEN, APART, TOUCHING = 0.7, 40, 0.04
-"""Share of the border that has the background's tone, grey levels that are not that tone, and the
-share of the border on which something else is seen."""
+EVEN, SAME, APART, TOUCHING = 0.7, 10, 40, 0.04
+"""Share of the border that has to show an even background, grey levels within which tones are the
+same and beyond which they are not, and the share of the border on which something else is seen."""
 
 
 def traits(evidence: Evidence, part: str, thumbnails: Mapping[int, bytes]) -> dict[str, np.ndarray]:
@@ -53,7 +53,7 @@ def traits(evidence: Evidence, part: str, thumbnails: Mapping[int, bytes]) -> di
     found["at the border"] = _border(evidence, rows, thumbnails)
     found["near-duplicate"] = _copies(evidence, part, index)
     if evidence.task == "classification" and len(index) > 1:
-        keys = set(suspected(evidence, part))
+        keys = {suspect.key for suspect in out_of_sample(evidence, part)}
         found["suspected label"] = np.array([key in keys for key in rows["key"]])
     return {name: found[name] for name in TRAITS if name in found and _tells(found[name])}
 
@@ -134,5 +134,5 @@ def _touches(jpeg: bytes | None) -> bool:
         picture.draft("L", (SIDE, SIDE))
         grey = np.asarray(picture.convert("L").resize((SIDE, SIDE)), dtype=np.int16)
     rim = np.concatenate([grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]])
-    other = np.abs(rim - np.median(rim)) > APART
-    return bool(TOUCHING < other.mean() <= 1 - EVEN)
+    off = np.abs(rim - np.median(rim))
+    return bool((off <= SAME).mean() >= EVEN and (off > APART).mean() >= TOUCHING)

@@ -5,6 +5,7 @@ const SINGLE = [..."123456789qerasfgzxvbyhilmp"];
 const KEYS = [...SINGLE, ...SINGLE.map(key => "0" + key)];   // 52 tags with at most two keystrokes
 const rows = new Map();          // id -> row
 const asked = new Set();         // ids on their way
+const items = new Map();         // place in the view -> its node in the list, while in sight
 const undo = [];
 let state, ids = [], now = 0, prefix = "", writing = Promise.resolve();
 
@@ -14,6 +15,7 @@ const make = (tag, text, name) => {
   if (name) node.className = name;
   return node;
 };
+const said = row => ({ relabel: [row.label ? "label: " + row.label : "wrong label"], accept: ["label is right"], drop: ["drop"] })[row.verdict] || [];
 const share = value => (100 * value).toFixed(0) + " %";
 const number = value => value === null ? "–" : String(value);
 
@@ -60,29 +62,37 @@ async function fetchRows(wanted) {
 
 function drawList() {
   const list = $("list"), first = Math.max(0, Math.floor(list.scrollTop / HEIGHT) - 4);
-  const count = Math.ceil(list.clientHeight / HEIGHT) + 8;
+  const last = Math.min(ids.length, first + Math.ceil(list.clientHeight / HEIGHT) + 8);
   $("rows").style.height = ids.length * HEIGHT + "px";
-  const place = index => {
-    const id = ids[index], row = rows.get(id);
-    const item = make("button", undefined, "item" + (index === now ? " now" : ""));
-    item.style.top = index * HEIGHT + "px";
-    item.tabIndex = -1;
-    const image = make("img");
-    image.alt = "";
-    image.src = "thumb?id=" + id;
-    const text = make("span");
-    if (row) {
-      text.append(make("b", row.true + " → " + row.predicted), make("small", row.tags.join(", ")));
-    }
-    item.append(image, text, make("span", row && row.looked ? "✓" : "", "done"));
-    item.onclick = () => go(index);
-    return item;
-  };
-  const visible = [];
-  for (let index = first; index < Math.min(ids.length, first + count); index++) visible.push(index);
-  $("rows").replaceChildren(...visible.map(place));
+  for (const [index, item] of items) {
+    if (index < first || index >= last) { item.remove(); items.delete(index); }
+  }
+  for (let index = first; index < last; index++) {
+    if (!items.has(index)) items.set(index, newItem(index));
+    fill(items.get(index), index);
+  }
   const from = Math.floor(first / PAGE) * PAGE;
   fetchRows(ids.slice(from, from + 2 * PAGE)).catch(alarm);
+}
+
+function newItem(index) {
+  const item = make("button", undefined, "item"), image = make("img"), text = make("span");
+  item.style.top = index * HEIGHT + "px";
+  item.tabIndex = -1;
+  item.onclick = () => go(index);
+  image.alt = "";
+  image.src = "thumb?id=" + ids[index];
+  text.append(make("b"), make("small"));
+  item.append(image, text, make("span", "", "done"));
+  $("rows").append(item);
+  return item;
+}
+
+function fill(item, index) {
+  const row = rows.get(ids[index]), [, text, done] = item.children;
+  item.classList.toggle("now", index === now);
+  const words = row ? [row.true + " → " + row.predicted, [...said(row), ...row.tags].join(", "), row.looked ? "✓" : ""] : ["", "", ""];
+  [text.children[0], text.children[1], done].forEach((node, place) => { if (node.textContent !== words[place]) node.textContent = words[place]; });
 }
 
 function go(index) {
@@ -157,7 +167,8 @@ function drawTags(row) {
     line.append(make("span", item.name), make("span", share(item.share)), make("small", item.sentence));
     return line;
   }));
-  $("progress").textContent = `${state.mistakes} mistakes in ${state.examples} pictures (${state.rule}); ${state.looked} looked at`;
+  $("progress").textContent = `${state.mistakes} mistakes in ${state.examples} pictures; ${state.looked} looked at`;
+  $("progress").title = "Mistake: " + state.rule;
 }
 
 function drawJudge(row) {
@@ -294,6 +305,8 @@ function drawViews() {
 async function show() {
   ids = await read("view", { name: $("view").value, order: $("order").value });
   now = 0;
+  items.clear();
+  $("rows").replaceChildren();
   $("list").scrollTop = 0;
   await fetchRows(ids.slice(0, PAGE));
   draw();
