@@ -128,6 +128,10 @@ class Detector(Protocol):
         """Take what is to be known of (M, 2) widths and heights of training boxes, in pixels."""
         ...
 
+    def tell(self, boxes: Sequence[Tensor], size: tuple[int, int]) -> list[str]:
+        """How it sees these boxes of inputs of (height, width), for the user."""
+        ...
+
     def training_loss(
         self, images: Tensor, boxes: Sequence[Tensor], labels: Sequence[Tensor]
     ) -> dict[str, Tensor]:
@@ -158,8 +162,8 @@ class Detector(Protocol):
 class FromExamples(Protocol):
     """A task that sets parts of its network from training examples before the first step."""
 
-    def begin(self, model: nn.Module, batches: Iterable[Batch]) -> None:
-        """`batches` are of training examples as they are without augmentation."""
+    def begin(self, model: nn.Module, batches: Iterable[Batch]) -> list[str]:
+        """What was set, for the user. batches: training examples without augmentation."""
         ...
 
 

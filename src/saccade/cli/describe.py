@@ -64,12 +64,14 @@ def _describe(
     from saccade.ops import cost
 
     def build() -> nn.Module:
-        network = catalog.create(name, num_classes=classes, in_channels=channels)
+        wanted = {"num_classes": classes, "in_channels": channels}
+        given = {key: value for key, value in wanted.items() if value is not None}
+        network = catalog.network(name, **given)
         assert isinstance(network, nn.Module)
         return network
 
     network = cost.empty(build)
-    paper = catalog.INPUT.get(name, (3, 224, 224))
+    paper = catalog.INPUT.get(name, (3, 416, 416) if name in catalog.DETECTORS else (3, 224, 224))
     height, width = paper[1:] if imgsz is None else sides(imgsz)
     shape = (channels or paper[0], height, width)
     return Described(name, network, shape, cost.describe(network, shape))

@@ -307,7 +307,7 @@ def _network(
     body = set(below.parameters())
     model = task.build(backbone)
     if isinstance(task, FromExamples):
-        task.begin(model, some().epoch(0))
+        told += task.begin(model, some().epoch(0))
     if start is not None:
         told += starting.place(model, body, start, task.fields, recipe.model.weights or "")
     plan = starting.plan(recipe, model, below, body)

@@ -18,6 +18,8 @@ from saccade.models import (
     darknet,
     densenet,
     efficientnet,
+    fast_rcnn,
+    faster_rcnn,
     fcn,
     googlenet,
     inception_v3,
@@ -26,6 +28,7 @@ from saccade.models import (
     mobilenet_v1,
     mobilenet_v2,
     nin,
+    rcnn,
     resnet,
     segnet,
     squeezenet,
@@ -144,6 +147,10 @@ DETECTORS: dict[str, Finder] = {
     "yolo": Finder(yolo.build, "mobilenet_v2_050"),
     "yolov2": Finder(yolo.build, "darknet19"),
     "yolov3": Finder(yolo.build, "darknet53"),
+    "rcnn": Finder(rcnn.build, "resnet18"),
+    "fast_rcnn": Finder(fast_rcnn.build, "resnet18"),
+    "faster_rcnn": Finder(faster_rcnn.build, "resnet50"),
+    "faster_rcnn_classic": Finder(faster_rcnn.build, "vgg16"),
 }
 """Networks that find objects (`protocols.Detector`)."""
 

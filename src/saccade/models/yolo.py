@@ -18,13 +18,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from saccade.errors import SaccadeError
-from saccade.layers import ConvNormAct
+from saccade.necks import Deep, Passthrough, Slim
 from saccade.ops import boxes as box_ops
 from saccade.ops import grid
 from saccade.protocols import Backbone
 
 Rule = Literal["centre", "several"]
-LEAKY = "leaky_relu_0.1"
 PRIOR = 0.01
 """First answer of every cell: most hold no object."""
 
@@ -35,88 +34,6 @@ class Found(NamedTuple):
     boxes: Tensor
     scores: Tensor
     labels: Tensor
-
-
-class Slim(nn.Module):
-    """A top-down pyramid of one width: each map gets what the coarser ones know."""
-
-    def __init__(self, channels: Sequence[int], *, width: int) -> None:
-        super().__init__()
-        self.lateral = nn.ModuleList(
-            ConvNormAct(each, width, kernel=1, act="silu") for each in channels
-        )
-        self.smooth = nn.ModuleList(ConvNormAct(width, width, act="silu") for _ in channels)
-        self.channels = (width,) * len(channels)
-
-    def forward(self, maps: list[Tensor]) -> list[Tensor]:
-        made: list[Tensor] = []
-        for x, lateral, smooth in zip(
-            reversed(maps), reversed(self.lateral), reversed(self.smooth), strict=True
-        ):
-            y = lateral(x)
-            if made:
-                y = y + F.interpolate(made[0], size=y.shape[2:], mode="nearest")
-            made.insert(0, smooth(y))
-        return made
-
-
-class Passthrough(nn.Module):
-    """YOLOv2: the map before the last, its cells' 2 x 2 neighbours side by side, beside the last.
-
-    2017, section 2 (fine-grained features); the 1x1 convolution to 64 channels is the published
-    network's.
-    """
-
-    def __init__(self, channels: Sequence[int]) -> None:
-        super().__init__()
-        fine, coarse = channels[-2:]
-        self.deep = nn.Sequential(
-            ConvNormAct(coarse, 1024, act=LEAKY), ConvNormAct(1024, 1024, act=LEAKY)
-        )
-        self.reduce = ConvNormAct(fine, 64, kernel=1, act=LEAKY)
-        self.join = ConvNormAct(1024 + 4 * 64, 1024, act=LEAKY)
-        self.channels = (1024,)
-
-    def forward(self, maps: list[Tensor]) -> list[Tensor]:
-        passed = F.pixel_unshuffle(self.reduce(maps[-2]), 2)
-        return [self.join(torch.cat([passed, self.deep(maps[-1])], 1))]
-
-
-class Deep(nn.Module):
-    """YOLOv3: five convolutions on each map, joined with the coarser one's (2018, section 2.3)."""
-
-    def __init__(self, channels: Sequence[int]) -> None:
-        super().__init__()
-        self.sets, self.heads, self.ups = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
-        coming = 0
-        for wide in reversed(channels):
-            half, width = wide // 2, wide + coming
-            parts: list[nn.Module] = []
-            for index in range(5):
-                given = (width if index == 0 else wide) if index % 2 == 0 else half
-                parts.append(
-                    ConvNormAct(given, half, kernel=1, act=LEAKY)
-                    if index % 2 == 0
-                    else ConvNormAct(given, wide, act=LEAKY)
-                )
-            self.sets.append(nn.Sequential(*parts))
-            self.heads.append(ConvNormAct(half, wide, act=LEAKY))
-            coming = half // 2
-            self.ups.append(ConvNormAct(half, coming, kernel=1, act=LEAKY))
-        self.ups = self.ups[:-1]
-        self.channels = tuple(channels)
-
-    def forward(self, maps: list[Tensor]) -> list[Tensor]:
-        made: list[Tensor] = []
-        x = maps[-1]
-        for index, (convolutions, head) in enumerate(zip(self.sets, self.heads, strict=True)):
-            x = convolutions(x)
-            made.insert(0, head(x))
-            if index < len(self.ups):
-                finer = maps[-2 - index]
-                x = F.interpolate(self.ups[index](x), size=finer.shape[2:], mode="nearest")
-                x = torch.cat([x, finer], 1)
-        return made
 
 
 class Yolo(nn.Module):
@@ -185,6 +102,22 @@ class Yolo(nn.Module):
         if self.learns_anchors and len(sizes):
             found = box_ops.best_shapes(sizes.cpu(), self.anchors.shape[0] * self.num_anchors)
             self.anchors.copy_(found.view_as(self.anchors))
+
+    def tell(self, boxes: Sequence[Tensor], size: tuple[int, int]) -> list[str]:
+        """The grids, the anchors, and how many objects find their place taken."""
+        grids = [(-(-size[0] // stride), -(-size[1] // stride)) for stride in self.strides]
+        cells = ", ".join(f"{rows} x {columns}" for rows, columns in grids)
+        shapes = "; ".join(
+            ", ".join(f"{width:.0f} x {height:.0f}" for width, height in each.tolist())
+            for each in self.anchors.cpu()
+        )
+        count = sum(len(each) for each in boxes)
+        lost = grid.collisions(boxes, self.anchors.cpu(), self.strides, grids) if count else 0
+        return [
+            f"grid: {cells} cells (rows x columns); anchors in pixels, width x height: {shapes}",
+            f"{lost} of {count} objects share their cell and anchor with another one"
+            + (" (the rule several lets neighbours answer)" if self.rule == "several" else ""),
+        ]
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """(N, C, H, W) -> a raw map (N, B, rows, columns, 5 + K) for each scale, fine to coarse.

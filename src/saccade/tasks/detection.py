@@ -86,11 +86,16 @@ class DetectionTask:
         backbone.new_head(len(self.classes))
         return cast(nn.Module, backbone)
 
-    def begin(self, model: nn.Module, batches: Iterable[Batch]) -> None:
+    def begin(self, model: nn.Module, batches: Iterable[Batch]) -> list[str]:
         """Anchors from the boxes of training inputs as they are without augmentation."""
-        boxes = [each for batch in batches for each in batch.targets[self.field_name]]
+        boxes: list[Tensor] = []
+        size = (0, 0)
+        for batch in batches:
+            boxes += [each.cpu() for each in batch.targets[self.field_name]]
+            size = (batch.inputs.shape[2], batch.inputs.shape[3])
         joined = torch.cat(boxes) if boxes else torch.zeros(0, 4)
         _detector(model).fit_anchors(joined[:, 2:] - joined[:, :2])
+        return _detector(model).tell(boxes, size)
 
     def loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         boxes, labels = self._targets(batch)

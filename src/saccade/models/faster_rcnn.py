@@ -1,0 +1,129 @@
+"""Faster R-CNN: a network on the maps proposes regions, a second one classifies and corrects them.
+
+Ren et al. 2015, https://arxiv.org/abs/1506.01497: one map, nine anchors a place, two dense layers
+of 4096 units (the classic form). Lin et al. 2017, https://arxiv.org/abs/1612.03144: a feature
+pyramid, one size of anchors a level, as in torchvision, whose weights `from_torchvision` renames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from saccade.protocols import Backbone
+from saccade.regions import RegionDetector, heads, named_maps
+
+RATIOS = (0.5, 1.0, 2.0)
+
+
+class Pyramid(nn.Module):
+    """The last four maps of a backbone, and a pyramid of 256 channels on them."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastLevelMaxPool
+
+        super().__init__()
+        channels = list(backbone.channels[-4:])
+        self.fpn = FeaturePyramidNetwork(channels, 256, LastLevelMaxPool())
+        self._trunk = [backbone]  # in a list: its parameters are the detector's own
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        maps: dict[str, Tensor] = self.fpn(named_maps(self._trunk[0].maps(images)[-4:]))
+        return maps
+
+
+class Last(nn.Module):
+    """The last map alone."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        self._trunk = [backbone]
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        return {"0": self._trunk[0].maps(images)[-1]}
+
+
+class PairHead(nn.Module):
+    """The paper's proposal head: two scores for each anchor, nothing and something."""
+
+    def __init__(self, channels: int, anchors: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+        self.cls_logits = nn.Conv2d(channels, 2 * anchors, 1)
+        self.bbox_pred = nn.Conv2d(channels, 4 * anchors, 1)
+        for layer in self.children():
+            assert isinstance(layer, nn.Conv2d) and layer.bias is not None
+            nn.init.normal_(layer.weight, std=0.01)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, maps: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        scores, corrections = [], []
+        for each in maps:
+            x = F.relu(self.conv(each))
+            nothing, something = self.cls_logits(x).chunk(2, 1)
+            # the softmax of two scores is the sigmoid of their difference
+            scores.append(something - nothing)
+            corrections.append(self.bbox_pred(x))
+        return scores, corrections
+
+
+def _proposals(anchors: nn.Module, head: nn.Module) -> nn.Module:
+    from torchvision.models.detection.rpn import RegionProposalNetwork
+
+    network: nn.Module = RegionProposalNetwork(
+        anchors,
+        head,
+        fg_iou_thresh=0.7,
+        bg_iou_thresh=0.3,
+        batch_size_per_image=256,
+        positive_fraction=0.5,
+        pre_nms_top_n={"training": 2000, "testing": 1000},
+        post_nms_top_n={"training": 2000, "testing": 1000},
+        nms_thresh=0.7,
+    )
+    return network
+
+
+def build(name: str, *, backbone: Backbone, num_classes: int = 90) -> RegionDetector:
+    """faster_rcnn on a pyramid, or faster_rcnn_classic on the last map."""
+    # a second to import, and only these detectors need it
+    from torchvision.models.detection.faster_rcnn import TwoMLPHead
+    from torchvision.models.detection.rpn import AnchorGenerator, RPNHead
+    from torchvision.ops import MultiScaleRoIAlign
+
+    assert isinstance(backbone, nn.Module)
+    if name == "faster_rcnn_classic":
+        channels = backbone.channels[-1]
+        anchors = AnchorGenerator(((128, 256, 512),), (RATIOS,))
+        pool = MultiScaleRoIAlign(["0"], output_size=7, sampling_ratio=2)
+        head: Any = TwoMLPHead(channels * 49, 4096)
+        return RegionDetector(
+            backbone=backbone,
+            maps=Last(backbone),
+            rpn=_proposals(anchors, PairHead(channels, 9)),
+            roi_heads=heads(pool, head, 4096, num_classes, 128),
+            minimum_size=max(32, backbone.minimum_size),
+        )
+    levels = len(backbone.channels[-4:])
+    sizes = tuple((32 * 2**level,) for level in range(levels + 1))
+    anchors = AnchorGenerator(sizes, (RATIOS,) * len(sizes))
+    pool = MultiScaleRoIAlign([str(i) for i in range(levels)], output_size=7, sampling_ratio=2)
+    return RegionDetector(
+        backbone=backbone,
+        maps=Pyramid(backbone),
+        rpn=_proposals(anchors, RPNHead(256, 3)),
+        roi_heads=heads(pool, TwoMLPHead(256 * 49, 1024), 1024, num_classes, 512),
+        minimum_size=max(32, backbone.minimum_size),
+    )
+
+
+def from_torchvision(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The state dict of torchvision's fasterrcnn_resnet50_fpn under our names."""
+    renamed = {}
+    for name, value in tensors.items():
+        ours = name.replace("backbone.body.", "backbone.").replace("backbone.fpn.", "maps_of.fpn.")
+        renamed[ours] = value
+    return renamed

@@ -1,0 +1,200 @@
+"""What R-CNN, Fast R-CNN and Faster R-CNN share: regions are pooled, classified and corrected.
+
+torchvision's tested parts do the sampling, the losses and the decoding (`RoIHeads`); its parts
+switch by mode, so they are wrapped here in methods that do not.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+Propose = Callable[[Tensor], Tensor]
+"""One picture (C, H, W) -> boxes (P, 4)."""
+
+
+class Seen(NamedTuple):
+    """Objects in one input, best first: (M, 4) pixels, (M,) scores, (M,) int64 labels."""
+
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
+
+
+class RegionDetector(nn.Module):
+    """Regions of a picture, pooled from maps, then one class and a corrected box for each.
+
+    Args:
+        backbone: whose weights may be given.
+        maps: images -> maps by name, from which regions are pooled.
+        roi_heads: torchvision's `RoIHeads`.
+        rpn: torchvision's `RegionProposalNetwork`, or None where `propose` finds the regions.
+        propose: see `Propose`.
+        minimum_size: smallest side of the input.
+    """
+
+    def __init__(
+        self,
+        *,
+        backbone: nn.Module,
+        maps: nn.Module,
+        roi_heads: Any,
+        rpn: Any | None = None,
+        propose: Propose | None = None,
+        minimum_size: int = 32,
+    ) -> None:
+        super().__init__()
+        assert (rpn is None) != (propose is None)
+        self.backbone = backbone
+        self.maps_of = maps
+        self.rpn = rpn
+        self.roi_heads = roi_heads
+        self.propose = propose
+        self.minimum_size = minimum_size
+
+    def new_head(self, num_classes: int) -> None:
+        """Fresh last layers, for the classes and the background."""
+        from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
+
+        old = self.roi_heads.box_predictor.cls_score
+        predictor = FastRCNNPredictor(old.in_features, num_classes + 1)
+        self.roi_heads.box_predictor = predictor.to(old.weight)
+
+    def fit_anchors(self, sizes: Tensor) -> None:
+        """Nothing: the papers' anchors stay as they are."""
+
+    def tell(self, boxes: Sequence[Tensor], size: tuple[int, int]) -> list[str]:
+        """How many objects the regions found beforehand cover cannot be told from boxes alone."""
+        return []
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """The maps that regions are pooled from."""
+        return list(self._maps(images).values())
+
+    def training_loss(
+        self, images: Tensor, boxes: Sequence[Tensor], labels: Sequence[Tensor]
+    ) -> dict[str, Tensor]:
+        """Parts of the loss of the whole batch: scalars."""
+        return self._losses(images, self._maps(images), boxes, labels)
+
+    @torch.no_grad()
+    def detect(
+        self, images: Tensor, *, confidence: float = 0.05, iou: float = 0.5, limit: int = 100
+    ) -> list[Seen]:
+        """What is seen in each input, without duplicates in a class."""
+        return self._found(images, self._maps(images), confidence, iou, limit)
+
+    @torch.no_grad()
+    def judge(
+        self,
+        images: Tensor,
+        boxes: Sequence[Tensor],
+        labels: Sequence[Tensor],
+        *,
+        confidence: float = 0.05,
+        iou: float = 0.5,
+        limit: int = 100,
+    ) -> tuple[Tensor, list[Seen]]:
+        """The loss of each picture, and `detect`, from one pass through the backbone."""
+        maps = self._maps(images)
+        losses = []
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)  # regions are drawn for the loss
+            for row in range(len(images)):
+                part = slice(row, row + 1)
+                mine = {name: value[part] for name, value in maps.items()}
+                parts = self._losses(images[part], mine, boxes[part], labels[part])
+                losses.append(torch.stack(list(parts.values())).sum())
+        return torch.stack(losses), self._found(images, maps, confidence, iou, limit)
+
+    def _maps(self, images: Tensor) -> dict[str, Tensor]:
+        # regions are pooled in full precision
+        return {name: value.float() for name, value in self.maps_of(images).items()}
+
+    def _regions(
+        self, images: Tensor, maps: dict[str, Tensor], targets: list[dict[str, Tensor]] | None
+    ) -> tuple[list[Tensor], dict[str, Tensor]]:
+        if self.rpn is None:
+            assert self.propose is not None
+            return [self.propose(image) for image in images], {}
+        from torchvision.models.detection.image_list import ImageList
+
+        sizes = [(images.shape[2], images.shape[3])] * len(images)
+        regions, losses = self.rpn(ImageList(images, sizes), maps, targets)
+        return regions, losses
+
+    def _losses(
+        self,
+        images: Tensor,
+        maps: dict[str, Tensor],
+        boxes: Sequence[Tensor],
+        labels: Sequence[Tensor],
+    ) -> dict[str, Tensor]:
+        targets = [
+            {"boxes": each.float(), "labels": kind + 1}  # 0 is the background
+            for each, kind in zip(boxes, labels, strict=True)
+        ]
+        sizes = [(images.shape[2], images.shape[3])] * len(images)
+        with _mode(self, True), torch.autocast(images.device.type, enabled=False):
+            regions, losses = self._regions(images, maps, targets)
+            _, of_regions = self.roi_heads(maps, regions, sizes, targets)
+        return {
+            name.removeprefix("loss_"): value for name, value in {**losses, **of_regions}.items()
+        }
+
+    def _found(
+        self, images: Tensor, maps: dict[str, Tensor], confidence: float, iou: float, limit: int
+    ) -> list[Seen]:
+        heads = self.roi_heads
+        heads.score_thresh, heads.nms_thresh, heads.detections_per_img = confidence, iou, limit
+        sizes = [(images.shape[2], images.shape[3])] * len(images)
+        with _mode(self, False), torch.autocast(images.device.type, enabled=False):
+            regions, _ = self._regions(images, maps, None)
+            found, _ = heads(maps, regions, sizes, None)
+        return [Seen(each["boxes"], each["scores"], each["labels"] - 1) for each in found]
+
+
+class _mode:
+    """torchvision's two switching parts in a mode, whatever that of the network is."""
+
+    def __init__(self, detector: RegionDetector, training: bool) -> None:
+        self.parts = [each for each in (detector.rpn, detector.roi_heads) if each is not None]
+        self.before = [each.training for each in self.parts]
+        self.wanted = training
+
+    def __enter__(self) -> None:
+        for part in self.parts:
+            part.training = self.wanted  # its layers keep their own mode
+
+    def __exit__(self, *_: object) -> None:
+        for part, before in zip(self.parts, self.before, strict=True):
+            part.training = before
+
+
+def named_maps(maps: Sequence[Tensor]) -> dict[str, Tensor]:
+    """As torchvision's poolers want them: "0", "1" ... from fine to coarse."""
+    return {str(place): value for place, value in zip(itertools.count(), maps)}
+
+
+def heads(pool: nn.Module, head: nn.Module, width: int, num_classes: int, drawn: int) -> Any:
+    """Torchvision's `RoIHeads` with the papers' numbers. drawn: regions of a picture that learn."""
+    from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
+    from torchvision.models.detection.roi_heads import RoIHeads
+
+    return RoIHeads(
+        box_roi_pool=pool,
+        box_head=head,
+        box_predictor=FastRCNNPredictor(width, num_classes + 1),
+        fg_iou_thresh=0.5,
+        bg_iou_thresh=0.5,
+        batch_size_per_image=drawn,
+        positive_fraction=0.25,
+        bbox_reg_weights=None,
+        score_thresh=0.05,
+        nms_thresh=0.5,
+        detections_per_img=100,
+    )

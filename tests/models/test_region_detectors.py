@@ -1,0 +1,74 @@
+"""R-CNN, Fast and Faster R-CNN: published counts, torchvision's outputs, one picture by heart."""
+
+import pytest
+import torch
+from detecting import BOXES, LABELS, learn, map50, picture
+
+from saccade.models import catalog, faster_rcnn
+from saccade.ops.boxes import iou
+from saccade.ops.proposals import grouped
+from saccade.protocols import Detector
+
+
+def test_faster_rcnn_has_the_published_parameters():
+    with torch.device("meta"):
+        pyramid = catalog.network("faster_rcnn", num_classes=90)
+        classic = catalog.network("faster_rcnn_classic", num_classes=20)
+    assert isinstance(pyramid, Detector)
+    assert sum(each.numel() for each in pyramid.parameters()) == 41_808_406
+    assert sum(each.numel() for each in classic.parameters()) == 137_078_239
+
+
+def test_torchvisions_weights_load_and_give_its_outputs():
+    from torchvision.models.detection import fasterrcnn_resnet50_fpn
+    from torchvision.models.detection.image_list import ImageList
+
+    torch.manual_seed(0)
+    theirs = fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None).eval()
+    ours = catalog.network("faster_rcnn", num_classes=90).eval()
+    ours.load_state_dict(faster_rcnn.from_torchvision(theirs.state_dict()))
+    images = torch.rand(1, 3, 96, 128)
+    with torch.no_grad():
+        maps = theirs.backbone(images)
+        regions, _ = theirs.rpn(ImageList(images, [(96, 128)]), maps)
+        theirs.roi_heads.score_thresh = 0.001
+        wanted, _ = theirs.roi_heads(maps, regions, [(96, 128)])
+        [found] = ours.detect(images, confidence=0.001)
+    assert len(found.boxes)
+    assert torch.allclose(found.boxes, wanted[0]["boxes"], atol=1e-3)
+    assert torch.allclose(found.scores, wanted[0]["scores"], atol=1e-5)
+    assert torch.equal(found.labels + 1, wanted[0]["labels"])
+
+
+@pytest.mark.parametrize("name", ["rcnn", "fast_rcnn", "faster_rcnn"])
+def test_one_picture_is_learnt_by_heart(name):
+    torch.manual_seed(0)
+    # group norm: batch statistics of a single picture tell nothing
+    detector = catalog.network(name, backbone="mobilenet_v2_035", norm="group")
+    detector.roi_heads.fg_bg_sampler.batch_size_per_image = 32
+    losses = learn(detector, steps=40, rate=2e-3)
+    assert losses[-1] < losses[0] / 2
+    assert map50(detector) == pytest.approx(1.0)
+
+
+def test_a_picture_without_objects_is_only_background():
+    torch.manual_seed(0)
+    detector = catalog.network("faster_rcnn", backbone="mobilenet_v2_035", norm="group")
+    with torch.no_grad():
+        losses, found = detector.judge(
+            picture().repeat(2, 1, 1, 1),
+            [torch.zeros(0, 4), BOXES],
+            [torch.zeros(0, dtype=torch.int64), LABELS],
+        )
+    assert losses.shape == (2,)
+    assert losses.isfinite().all()
+    assert len(found) == 2
+    assert detector.roi_heads.training  # as it was
+
+
+def test_every_object_has_a_proposal():
+    boxes = grouped(picture()[0])
+    assert float(iou(BOXES, boxes).max(1).values.min()) >= 0.5
+    assert (boxes[:, 2:] > boxes[:, :2]).all()
+    assert (boxes <= 96).all()
+    assert grouped(torch.zeros(3, 6, 6)).tolist() == [[0, 0, 6, 6]]
