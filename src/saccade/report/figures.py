@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from saccade.files import write_atomic
-from saccade.report import boxes, masks
+from saccade.report import boxes, masks, outcomes, places
 from saccade.report.drawing import PLATE, caption
 from saccade.report.matrix import MOST_NUMBERED, clipped, strength, worst_classes
 from saccade.report.records import Records, views
@@ -144,6 +144,8 @@ def _tile(jpeg: bytes, row: dict[str, Any], records: Records) -> Image.Image:
     if boxes.has_boxes(row):
         drawn, counts = boxes.shown(records, row, jpeg)
         jpeg = drawn or jpeg
+    target = outcomes.parsed(row["target"])
+    jpeg = places.drawn(jpeg, row, target) or jpeg
     picture = Image.open(io.BytesIO(jpeg)).convert("RGB")
     if "true_mask" in row:
         mask = masks.unpacked(row["mask"])
@@ -159,6 +161,8 @@ def _tile(jpeg: bytes, row: dict[str, Any], records: Records) -> Image.Image:
     if counts is not None:
         told = ", ".join(f"{count} {kind}" for kind, count in counts) or "nothing"
         return caption(square, [(told, "")])
+    if places.placed(row, target):
+        return caption(square, [places.told(row)])
     return caption(square, _lines(row), "#ff9b6b" if wrong else "#ffffff")
 
 

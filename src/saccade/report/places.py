@@ -52,6 +52,13 @@ def drawn(jpeg: bytes | None, row: Mapping[str, Any], target: Any) -> bytes | No
     return file.getvalue()
 
 
+def told(row: Mapping[str, Any]) -> tuple[str, str]:
+    """What was found in a line, and how far off it is."""
+    if "points" in row:
+        return "error", f"{row['error']:.3f}"
+    return row["label"] or "(nothing)", f"IoU {1 - row['error']:.2f}"
+
+
 def _moved(point: Point, view: Sequence[float], image: Image.Image) -> tuple[float, float]:
     scale_x, scale_y, shift_x, shift_y = view
     x = (point[0] * scale_x + shift_x) * image.width
