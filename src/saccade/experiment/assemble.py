@@ -34,10 +34,10 @@ from saccade.training.run import RunFolder, environment
 from saccade.training.transfer import Plan
 from saccade.types import Batch, ModelCard, Preprocessing
 
-MOST_CLEAN, FEWEST_CLEAN, FEWEST_PHOTOS = 5000, 500, 100
-"""Training examples scored without augmentation: at most in the end; at least after every epoch (of
-photos, which cost more, the last),
-which scores as many as dev holds, so that both errors are known equally well for equal time."""
+CLOSING = 5000
+"""Training examples scored without augmentation in the end, at most."""
+CLEAN_SHARE, FEWEST_CLEAN = 8, 100
+"""One of so many, and at least so many, are scored after every epoch: 4 % of an epoch's time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,10 +154,7 @@ def assemble(
         recipe, model, task, train, hardware=hardware, make=partial(_optimizer, plan=built.plan)
     )
     dev = prepared.rows("dev")
-    # a picture with a mask is thousands of examples: as many as dev has are enough
-    fewest = FEWEST_PHOTOS if facts.photos else FEWEST_CLEAN
-    fewest = 0 if facts.mask_classes else fewest
-    clean = _some(rows, recipe, min(MOST_CLEAN, max(fewest, len(dev))))
+    clean = _some(rows, recipe, min(len(dev), max(FEWEST_CLEAN, len(rows) // CLEAN_SHARE)))
     plain = partial(make_batches, prepared, recipe=recipe, hardware=hardware, train=False)
     experiment = Experiment(
         recipe=recipe,
@@ -172,7 +169,7 @@ def assemble(
         told=(*built.told, *decided),
         train=train,
         clean=plain(clean),
-        closing=plain(_some(rows, recipe, MOST_CLEAN)),
+        closing=plain(_some(rows, recipe, CLOSING)),
         dev=plain(dev),
         reporter=reporter,
         average=start_average(model) if recipe.optimizer.ema else None,
