@@ -25,10 +25,10 @@ Settings = dict[str, Any]
 
 # a good recipe of each set, short enough for one core
 GOOD: dict[str, Settings] = {
-    "digits": {"epochs": 10, "batch": 32, "lr0": 0.1},
-    "fashion": {"epochs": 6, "batch": 32, "lr0": 0.08, "imgsz": 20},
-    "cifar": {"epochs": 10, "batch": 32, "lr0": 0.06, "imgsz": 20},
-    "cells": {"epochs": 10, "batch": 32, "lr0": 0.1, "imgsz": 20},
+    "digits": {"optimizer": "sgd", "epochs": 10, "batch": 32, "lr0": 0.1},
+    "fashion": {"optimizer": "sgd", "epochs": 6, "batch": 32, "lr0": 0.08, "imgsz": 20},
+    "cifar": {"optimizer": "sgd", "epochs": 10, "batch": 32, "lr0": 0.06, "imgsz": 20},
+    "cells": {"optimizer": "sgd", "epochs": 10, "batch": 32, "lr0": 0.1, "imgsz": 20},
 }
 
 OTHER = {"digits": "fashion", "fashion": "digits", "cifar": "cells", "cells": "cifar"}

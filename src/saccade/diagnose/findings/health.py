@@ -19,6 +19,9 @@ def symmetric_initialisation(evidence: Evidence) -> Finding | None:
     hidden = table[-1][:-1]  # the head's units are told apart by the classes
     if not len(signals.known(hidden)) or np.nanmax(hidden) < 0.9:
         return None
+    begun = signals.layers(evidence, "twins", start=True)[0][:-1]
+    if np.nanmax(begun, initial=0.0) < 0.9:
+        return None  # units that training made alike, as a rate far too high does
     return Finding(
         name="symmetric-initialisation",
         severity="error",
