@@ -35,6 +35,16 @@ def test_intervals_hold_what_they_say() -> None:
     assert np.mean([fit.gain.low > 0 for fit in fits]) > 0.8
 
 
+def test_hardly_a_mistake_is_no_certainty() -> None:
+    errors = np.zeros((5, 400))
+    for row, count in enumerate((120, 40, 8, 1, 0)):
+        errors[row, :count] = 1
+    fit = fit_curve(SIZES, errors, np.repeat(["a", "b"], 200))
+    # none of 400: the rule of three gives 0.75 %
+    assert fit.now == 0 and 0.007 < fit.twice.high < 0.02
+    assert all(0 <= twice.low <= twice.high < 0.1 for _, twice in fit.classes.values())
+
+
 def test_repeats_tell_how_much_trainings_differ() -> None:
     random = np.random.default_rng(0)
     sizes = np.repeat(SIZES, 3)

@@ -13,7 +13,7 @@ from saccade.data.dataset import Dataset
 from saccade.errors import SaccadeError
 from saccade.experiment.prepare import Reporter
 from saccade.experiment.train import train
-from saccade.improve.curve_fit import Fit, fit_curve
+from saccade.improve.curve_fit import FEW, Fit, fit_curve
 from saccade.recipe import Recipe, from_dict, make_recipe
 from saccade.training.run import RunFolder
 from saccade.types import Measure
@@ -54,6 +54,8 @@ class Curve:
     def advice(self) -> str:
         """Whether that is worth it."""
         gain = self.fit.gain
+        if self.fit.now * gain.n < FEW:
+            return "Dev holds too few mistakes to foresee anything: it has to become larger first."
         if gain.low > 0:
             return "More data help, beyond noise."
         if gain.high < 0.1 * self.fit.now:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from saccade.ops.intervals import unit_sums, units
+from saccade.ops.intervals import unit_sums, units, wilson
 from saccade.ops.power_law import Array, PowerLaws, fit_power_laws
 from saccade.types import Measure
 
 REPLICATES = 1000
-LEAST_SPREAD = 0.02
-"""Trainings differ by at least this share of their error, however well a law fits a few of them."""
+LEAST_SPREAD, MOST_SPREAD = 0.02, 0.3
+"""Trainings differ by at least this share of their error, however well a law fits a few of them;
+where it fits worse than the other, it is the law that is at fault."""
+
+FEW = 5
+"""Mistakes in dev below which resampling them does not show how many there might be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +53,7 @@ def fit_curve(
     means = errors.mean(axis=1)
     weights = 1 / np.maximum(means.mean() * means, 1e-12)  # the spread grows with the error
     law = fit_power_laws(sizes, means[None], weights)
-    noise = _noise(sizes, means, law)
+    noise = _noise(sizes, means, law, errors.shape[1])
     drawn = _resampled(errors, random)  # (B, P)
     drawn = drawn * (1 + noise * random.standard_normal(drawn.shape))
     laws = fit_power_laws(sizes, drawn, weights)
@@ -65,26 +69,28 @@ def fit_curve(
         factor=float(law.factor[0]),
         exponent=float(law.exponent[0]),
         now=float(means[sizes == full].mean()),
-        twice=_measure(float(ahead[1]), twice, count),
+        twice=_at_least(_measure(float(ahead[1]), twice, count), errors[sizes == full]),
         gain=_measure(float(ahead[0] - ahead[1]), gains, count),
         classes=_by_class(sizes, errors, classes, law, noise, random),
         band=(span, low, law.at(span)[0], high),
     )
 
 
-def _noise(sizes: npt.NDArray[np.int64], means: Array, law: PowerLaws) -> float:
-    """Relative standard deviation of one training's error."""
-    known = np.maximum(law.at(sizes)[0], 1e-12)
+def _noise(sizes: npt.NDArray[np.int64], means: Array, law: PowerLaws, count: int) -> float:
+    """Relative standard deviation of one training's error; larger errors tell more of it.
+
+    count: examples in dev, below one of which no error can be told from none.
+    """
     same = [means[sizes == size] for size in np.unique(sizes)]
-    free = sum(len(group) - 1 for group in same)
+    free = len(means) - len(same)
     if free > 0:
-        scatter = sum(
-            float(((group / group.mean() - 1) ** 2).sum()) for group in same if group.mean()
-        )
+        middle = np.concatenate([np.full(len(group), group.mean()) for group in same])
+        measured = np.concatenate(same)
     else:
-        free = max(1, len(sizes) - 3)
-        scatter = float(((means / known - 1) ** 2).sum())
-    return max(LEAST_SPREAD, float(np.sqrt(scatter / free)))
+        middle, measured, free = law.at(sizes)[0], means, max(1, len(sizes) - 3)
+    middle = middle + 1 / count
+    scatter = float(((measured + 1 / count - middle) ** 2 / middle).sum() / middle.mean())
+    return float(np.clip(np.sqrt(scatter / free), LEAST_SPREAD, MOST_SPREAD))
 
 
 def _resampled(errors: Array, random: np.random.Generator) -> Array:
@@ -105,19 +111,36 @@ def _by_class(
     noise: float,
     random: np.random.Generator,
 ) -> dict[str, tuple[float, Measure]]:
-    """One class has too few dev examples for an exponent of its own: it takes that of all."""
+    """Each class from its error now, which falls by the factor that its own law foresees.
+
+    One class has too few dev examples for an exponent of its own: it takes that of all.
+    """
+    weights = 1 / np.maximum(errors.mean(axis=1), 1e-3)
+    full = float(sizes.max())
     found = {}
     for name in sorted(set(classes.tolist()) - {""}):
         own = errors[:, classes == name]
-        drawn = _resampled(own, random)
-        drawn = np.maximum(drawn * (1 + noise * random.standard_normal(drawn.shape)), 0.0)
-        alike = np.full(len(drawn) + 1, law.exponent[0])
+        # half a mistake more and half less: none in twenty is not none at all
+        drawn = (_resampled(own, random) * own.shape[1] + 0.5) / (own.shape[1] + 1)
+        drawn = drawn * np.maximum(1 + noise * random.standard_normal(drawn.shape), 0.0)
         every = np.vstack([own.mean(axis=1)[None], drawn])
-        laws = fit_power_laws(sizes, every, np.ones(len(sizes)), exponents=alike)
-        ahead = laws.at([2 * sizes.max()])[:, 0]
+        alike = np.full(len(every), law.exponent[0])
+        ahead = fit_power_laws(sizes, every, weights, exponents=alike).at([full, 2 * full])
+        falls = ahead[:, 1] / np.maximum(ahead[:, 0], 1e-12)
+        falls = np.where(ahead[:, 0] > 0, falls, 1.0)
         now = float(own[sizes == sizes.max()].mean())
-        found[name] = now, _measure(float(ahead[0]), ahead[1:], own.shape[1])
+        then = drawn[:, sizes == sizes.max()].mean(axis=1) * falls[1:]
+        found[name] = now, _measure(now * float(falls[0]), then, own.shape[1])
     return found
+
+
+def _at_least(foreseen: Measure, errors: Array) -> Measure:
+    """With hardly a mistake in dev, the interval reaches as far as Wilson's of what was seen."""
+    mistakes = float((errors > 0).sum(axis=1).mean())
+    if mistakes >= FEW:
+        return foreseen
+    high = wilson(mistakes, errors.shape[1])[1] * float(errors.max(initial=0.0) or 1.0)
+    return replace(foreseen, high=max(foreseen.high, high))
 
 
 def _measure(value: float, replicates: Array, count: int) -> Measure:
