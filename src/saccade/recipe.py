@@ -41,6 +41,8 @@ class DataRecipe(Part):
     """Of the network input."""
     crop: Size | None = None
     """Height and width that training sees at once of pictures with masks; None = by their size."""
+    names: tuple[str, ...] = ()
+    """Of the classes of masks, in the order of their numbers, where no file names them."""
     views: int | None = Limited(default=None, ge=1)
     """How often an epoch sees each training picture, each time cropped and changed anew."""
     sight: float = Limited(default=0.5, ge=0, le=1)

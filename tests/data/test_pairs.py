@@ -12,7 +12,7 @@ from PIL import Image
 from saccade.data.batches import encode_targets
 from saccade.data.dataset import Dataset
 from saccade.data.ingest import ingest
-from saccade.data.masks import find_coding
+from saccade.data.masks import find_coding, with_names
 from saccade.data.open import open_dataset
 from saccade.errors import SaccadeError
 
@@ -142,6 +142,20 @@ def test_a_blurred_jpeg_mask_is_black_and_white_and_a_coloured_one_refused(tmp_p
         picture(tmp_path / "masks" / f"{letter}.jpg")
     with pytest.raises(SaccadeError, match="coloured picture"):
         masks(open_dataset(tmp_path, task="segmentation"))
+
+
+def test_names_can_be_given(tmp_path: Path) -> None:
+    for letter in "ab":
+        picture(tmp_path / "images" / f"{letter}.png")
+        save(tmp_path / "masks" / f"{letter}.png", mask_of([0, 255]))
+    plain = open_dataset(tmp_path)
+    given = with_names(plain, ["membrane", "cell"])
+    assert given.fields[0].classes == ("membrane", "cell")
+    assert np.array_equal(masks(given), masks(plain))
+    with pytest.raises(SaccadeError, match=r"1 names \(cell\) for 2 classes \(background"):
+        with_names(plain, ["cell"])
+    (tmp_path / "classes.txt").write_text("ground\nthing\n")
+    assert with_names(open_dataset(tmp_path), ["x", "y"]).fields[0].classes == ("ground", "thing")
 
 
 def test_partnerless_files_are_noticed(tmp_path: Path) -> None:

@@ -67,6 +67,8 @@ def test_the_run_folder_holds_what_it_promises(run: saccade.Trained) -> None:
         "data.human_error",
     }
     allowed |= {"model.stochastic_depth", "loss.box_weight", "loss.pairs", "loss.normalise_by"}
+    allowed |= {"data.crop", "data.views", "loss.gaps", "loss.gap_width"}  # of masks
+    allowed |= {"model.backbone", "model.upsampling", "model.width"}
     assert set(undecided) <= allowed
 
 

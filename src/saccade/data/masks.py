@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from saccade.data.dataset import Dataset
 from saccade.data.read import indices
 from saccade.data.tree import Tree, printable
 from saccade.errors import SaccadeError
@@ -25,11 +26,13 @@ class Coding:
     classes    names in index order, without what is ignored
     table      number in the file -> index, -1 ignored
     instances  numbers count things: every number above 0 is class 1
+    named      the classes have names of their own, and not those of their numbers
     """
 
     classes: tuple[str, ...]
     table: Mapping[int, int]
     instances: bool = False
+    named: bool = True
 
     def decode(self, numbers: np.ndarray) -> np.ndarray:
         """(H, W) numbers of a file -> (H, W) int16 indices, -1 ignored.
@@ -138,7 +141,8 @@ def find_coding(
     named = names if isinstance(names, Mapping) else dict(enumerate(names or ()))
     if mode.startswith("I") and found and found[-1] >= len(names or ()) and found[-1] not in named:
         thing = [name for name in named.values() if name.casefold() != "background"]
-        return Coding(("background", thing[0] if len(thing) == 1 else "foreground"), {}, True)
+        name = thing[0] if len(thing) == 1 else "foreground"
+        return Coding(("background", name), {}, instances=True, named=bool(thing))
     if not named:
         return _unnamed(found, mode)
     if not isinstance(names, Mapping):
@@ -153,12 +157,12 @@ def find_coding(
 def _unnamed(found: list[int], mode: str) -> Coding:
     if len(found) <= 2 and mode != "P" and set(found) <= {0, 1, 255}:
         high = 1 if 1 in found else 255
-        return Coding(("background", "foreground"), {0: 0, high: 1})
+        return Coding(("background", "foreground"), {0: 0, high: 1}, named=False)
     rest = [number for number in found if number != 255]
     void = mode == "P" or (len(rest) > 1 and max(rest) < SMALL)
     kept = rest if void else found
     table = {number: place for place, number in enumerate(kept)}
-    return Coding(tuple(map(str, kept)), {**table, 255: -1} if void else table)
+    return Coding(tuple(map(str, kept)), {**table, 255: -1} if void else table, named=False)
 
 
 def _aligned(names: list[str], found: list[int]) -> dict[int, str]:
@@ -171,3 +175,26 @@ def _aligned(names: list[str], found: list[int]) -> dict[int, str]:
     if silent and rest and rest[-1] == len(names) and 0 in rest:
         names = ["background", *names]
     return dict(enumerate(names))
+
+
+def with_names(dataset: Dataset, names: Sequence[str]) -> Dataset:
+    """The data set with these names for its masks' classes, in order; a file's names stay.
+
+    Raises SaccadeError "wrong-names" where there are more or fewer classes than names.
+    """
+    source = dataset.source
+    if not isinstance(source, MaskFiles) or source.coding.named:
+        return dataset
+    found = source.coding.classes
+    if len(found) != len(names) or len(set(names)) != len(names):
+        raise SaccadeError(
+            f"data.names: {len(names)} names ({', '.join(names)}) for {len(found)} classes "
+            f"({', '.join(found)}); give each class a name of its own, in this order",
+            name="wrong-names",
+        )
+    fields = tuple(
+        replace(field, classes=tuple(names)) if field.kind == "mask" else field
+        for field in dataset.fields
+    )
+    coding = replace(source.coding, classes=tuple(names), named=True)
+    return replace(dataset, fields=fields, source=replace(source, coding=coding))

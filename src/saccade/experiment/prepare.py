@@ -19,6 +19,7 @@ from saccade.data.dataset import Dataset
 from saccade.data.duplicates import near_duplicates, worth_searching
 from saccade.data.ingest import Ingested, ingest
 from saccade.data.manifest import make_manifest, parts_of, verify_manifest
+from saccade.data.masks import with_names
 from saccade.data.splits import split
 from saccade.errors import SaccadeError
 from saccade.recipe import Recipe
@@ -112,6 +113,8 @@ def prepare_data(
     labels: a file of corrections; dropped examples belong to no part ("").
     Raises SaccadeError when more pictures are unreadable than the recipe allows.
     """
+    if recipe.data.names:
+        dataset = with_names(dataset, recipe.data.names)
     ingested = _ingest(dataset, recipe, reporter, minimum_side)
     _check_dropped(dataset, ingested, recipe)
     dataset = dataset.select(ingested.rows)
