@@ -68,7 +68,8 @@ def test_the_run_folder_holds_what_it_promises(run: saccade.Trained) -> None:
     }
     allowed |= {"model.stochastic_depth", "loss.box_weight", "loss.pairs", "loss.normalise_by"}
     allowed |= {"data.crop", "data.views", "loss.gaps", "loss.gap_width"}  # of masks
-    allowed |= {"model.backbone", "model.upsampling", "model.width"}
+    allowed |= {"model.backbone", "model.upsampling", "model.width", "data.train_dev"}
+    allowed |= {"model.anchors", "model.scales", "model.rule"}  # of detectors
     assert set(undecided) <= allowed
 
 
