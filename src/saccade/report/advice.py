@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from saccade.diagnose import Diagnosis
+from saccade.diagnose.gaps import WORDS
 from saccade.diagnose.mistakes import MistakeTable, automatic_slices, mistake_table
 from saccade.diagnose.verdict import shown
 from saccade.report.charts import short
@@ -68,7 +69,7 @@ def _gaps(diagnosis: Diagnosis) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
-            "gap": not name.endswith(" error"),
+            "gap": name in WORDS.values(),
             "value": words(measure.value),
             "range": f"{words(measure.low)} to {words(measure.high)}" if measure.n else "",
             "n": measure.n,
@@ -118,7 +119,7 @@ def _suspects(records: Records, diagnosis: Diagnosis, finding: Finding) -> list[
 
 def _copies(records: Records, diagnosis: Diagnosis, finding: Finding) -> list[Shown]:
     """Copies side by side: the held-out picture, then the one that is trained on."""
-    part = str(finding.evidence["part"])
+    part = str(finding.evidence["shown"])
     found = []
     for own, other in finding.evidence["copies"]:
         both = [records.thumbnails(part, [own]), records.thumbnails("train", [other])]

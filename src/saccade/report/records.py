@@ -14,7 +14,7 @@ LOG_LINES = 40
 """Of log.txt that the page shows."""
 
 # what the parts of a run are called, in the order in which they are shown
-PARTS = ("train", "dev", "test")
+PARTS = ("train", "train-dev", "dev", "test")
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,9 @@ def leakage(evidence: Evidence) -> Finding | None:
     if worst is None:
         return None
     part, copied = worst
+    # pictures are kept of parts that have been scored
+    scored = "dev" in evidence.predictions and pictures.leaked(evidence, "dev").any()
+    shown = "dev" if scored else part
     measured = signals.share(int(copied.sum()), len(copied))
     if measured.value < LEAK:
         return None
@@ -39,7 +42,8 @@ def leakage(evidence: Evidence) -> Finding | None:
             "part": part,
             "leaked": signals.shown(measured),
             "optimism": gain,
-            "copies": pictures.copies(evidence, part),
+            "shown": shown,
+            "copies": pictures.copies(evidence, shown),
         },
         knob="split",
         goal="fit test",
