@@ -73,7 +73,9 @@ def command(
     """Train a network on DATA and write everything about it into a new run folder.
 
     DATA is a folder with one folder per class (with or without train, val and test above them), a
-    CSV table with a path and a label per line, IDX files, a zip of any of these, or sample:digits.
+    CSV table with a path and a label per line, pictures and masks of the same name in images/ and
+    masks/, boxes as VOC, COCO or YOLO files have them, IDX files, a zip of any of these, or
+    sample:digits.
 
     The first and the last line printed are the run's folder, between them what it scores on the
     dev part, and in three lines what limits that, how sure it is, and what to type next (see
