@@ -126,63 +126,77 @@ def suppress(
         than itself.
     """
     order = scores.argsort(descending=True, stable=True)
-    seen = min(len(order), FIRST * limit)
-    while True:
-        kept = _suppress_sorted(boxes, scores, labels, order[:seen], threshold)
-        if len(kept) >= limit or seen == len(order):
-            return order[kept[:limit]]
-        seen = min(len(order), FIRST * seen)
-
-
-def _suppress_sorted(
-    boxes: Tensor, scores: Tensor, labels: Tensor, order: Tensor, threshold: float
-) -> Tensor:
-    """Places in `order`, rising, of the boxes that are kept."""
-    from torchvision.ops import nms  # a second to import, and only detection needs it
-
     if boxes.device.type != "cpu":
-        # one search for all classes: far apart, boxes of different classes never overlap
-        chosen = boxes[order]
-        reach = chosen.max() - chosen.min() + 1 if len(chosen) else 0
-        apart = chosen + (labels[order] * reach)[:, None].to(chosen)
-        alone: Tensor = nms(apart, scores[order], threshold)
-        return alone.sort().values
-    by_class = labels[order].argsort(stable=True)
-    rows = order[by_class]
-    sorted_boxes, sorted_scores, counts = boxes[rows], scores[rows], labels[rows].bincount()
-    if int((counts * (counts - 1)).sum()) <= 2 * FEW_PAIRS:
-        lasting = _lasting(sorted_boxes.detach().numpy(), counts.numpy(), threshold)
-        return by_class[torch.from_numpy(lasting)].sort().values
-    kept, start = [], 0
-    for count in counts.tolist():
-        if count:
-            span = slice(start, start + count)
-            kept.append(nms(sorted_boxes[span], sorted_scores[span], threshold) + start)
-        start += count
-    return by_class[torch.cat(kept)].sort().values
+        return order[_apart(boxes[order], labels[order], threshold)[:limit]]
+    found, kinds = boxes.detach()[order].numpy(), labels[order].numpy()
+    kept = np.zeros(0, dtype=np.int64)
+    start, step = 0, FIRST * limit
+    while start < len(order) and len(kept) < limit:
+        block = np.arange(start, min(start + step, len(order)))
+        # what is kept decides on all that is worse, so that little is left to be compared
+        block = block[~_covered(found, kinds, kept, block, threshold)]
+        kept = np.concatenate([kept, block[_lasting(found[block], kinds[block], threshold)]])
+        start += step
+        step *= 2
+    return order[torch.from_numpy(kept[:limit])]
 
 
-def _lasting(
-    boxes: np.ndarray, counts: npt.NDArray[np.int64], threshold: float
-) -> npt.NDArray[np.int64]:
-    """Suppression as a few operations on all pairs: a call for each of many classes costs more.
+def _apart(boxes: Tensor, labels: Tensor, threshold: float) -> Tensor:
+    """Sorted boxes on an accelerator: one search, for which classes are laid far apart."""
+    from torchvision.ops import nms
 
-    boxes  (M, 4) class after class, best first in each;  counts: how many of each class
+    reach = boxes.max() - boxes.min() + 1 if len(boxes) else 0
+    falling = torch.arange(len(boxes), 0, -1, device=boxes.device, dtype=boxes.dtype)
+    kept: Tensor = nms(boxes + (labels * reach)[:, None].to(boxes), falling, threshold)
+    return kept
 
-    A box lasts if no lasting box before it suppresses it. Beginning with all lasting, each round
-    settles at least one more place of every chain, and what no longer changes is the answer.
-    """
-    ends = np.repeat(counts.cumsum(), counts)
-    later = ends - np.arange(len(boxes)) - 1  # how many of its class are worse
-    first = np.repeat(np.arange(len(boxes)), later)
-    second = np.arange(len(first)) - np.repeat(later.cumsum() - later, later) + first + 1
+
+Rows = npt.NDArray[np.int64]
+
+
+def _covered(
+    boxes: np.ndarray, labels: Rows, kept: Rows, block: Rows, threshold: float
+) -> npt.NDArray[np.bool_]:
+    """Which of `block` a kept box of its class overlaps by more than `threshold`."""
+    by_class = kept[np.argsort(labels[kept], kind="stable")]
+    low = np.searchsorted(labels[by_class], labels[block], side="left")
+    counts = np.searchsorted(labels[by_class], labels[block], side="right") - low
+    first = np.repeat(np.arange(len(block)), counts)
+    second = by_class[np.arange(len(first)) - np.repeat(counts.cumsum() - counts - low, counts)]
+    covered = np.zeros(len(block), dtype=bool)
+    covered[first[_close(boxes, second, block[first], threshold)]] = True
+    return covered
+
+
+def _close(boxes: np.ndarray, first: Rows, second: Rows, threshold: float) -> np.ndarray:
+    """Which pairs of boxes overlap by more than `threshold`."""
     x1, y1, x2, y2 = np.ascontiguousarray(boxes.T)
     areas = (x2 - x1) * (y2 - y1)
     wide = np.minimum(x2[first], x2[second]) - np.maximum(x1[first], x1[second])
     high = np.minimum(y2[first], y2[second]) - np.maximum(y1[first], y1[second])
     shared = np.maximum(wide, 0) * np.maximum(high, 0)
     with np.errstate(invalid="ignore"):  # two empty boxes: 0 / 0 is not above the threshold
-        close = shared / (areas[first] + areas[second] - shared) > threshold
+        close: np.ndarray = shared / (areas[first] + areas[second] - shared) > threshold
+    return close
+
+
+def _lasting(boxes: np.ndarray, labels: Rows, threshold: float) -> Rows:
+    """Rows, rising, of (M, 4) boxes, best first, that suppression within classes keeps.
+
+    A few operations on all pairs where there are few: a call for each of many classes costs more.
+    A box lasts if no lasting box before it suppresses it. Beginning with all lasting, each round
+    settles at least one more place of every chain, and what no longer changes is the answer.
+    """
+    rows = np.argsort(labels, kind="stable")
+    counts = np.bincount(labels) if len(labels) else np.zeros(0, dtype=np.int64)
+    if (counts * (counts - 1)).sum() > 2 * FEW_PAIRS:
+        return _one_by_one(boxes, rows, counts, threshold)
+    ends = np.repeat(counts.cumsum(), counts)
+    later = ends - np.arange(len(boxes)) - 1  # how many of its class are worse
+    first = np.repeat(np.arange(len(boxes)), later)
+    second = np.arange(len(first)) - np.repeat(later.cumsum() - later, later) + first + 1
+    first, second = rows[first], rows[second]
+    close = _close(boxes, first, second, threshold)
     first, second = first[close], second[close]
     lasts = np.ones(len(boxes), dtype=bool)
     while True:
@@ -191,6 +205,21 @@ def _lasting(
         if (now == lasts).all():
             return np.flatnonzero(now)
         lasts = now
+
+
+def _one_by_one(boxes: np.ndarray, rows: Rows, counts: Rows, threshold: float) -> Rows:
+    """`_lasting` by a search in each class. rows: class after class, best first in each."""
+    from torchvision.ops import nms  # a second to import, and only detection needs it
+
+    sorted_boxes = torch.from_numpy(boxes[rows])
+    falling = torch.arange(len(rows), 0, -1, dtype=sorted_boxes.dtype)
+    kept, start = [], 0
+    for count in counts.tolist():
+        if count:
+            span = slice(start, start + count)
+            kept.append(nms(sorted_boxes[span], falling[span], threshold).numpy() + start)
+        start += count
+    return np.sort(rows[np.concatenate(kept)])
 
 
 def suppress_softly(
