@@ -24,29 +24,33 @@ def test_what_is_learned_late_is_suspect() -> None:
 
 
 def test_planted_dev_labels_come_first_and_are_counted(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "run", {"train": share(300, 0.0), "dev": share(300, 0.1)})
+    run = write_run(tmp_path / "run", {"train": share(900, 0.0), "dev": share(300, 0.1)})
     rows = run.read_table(run.predictions("dev")).to_pydict()
     planted = [place for place, error in enumerate(rows["error"]) if error][:20]
     for place in planted:  # the network is sure of another class
         answer = "abc".index(rows["label"][place])
         rows["probabilities"][place] = [0.97 if n == answer else 0.015 for n in range(3)]
+        rows["score"][place] = 0.97
     run.write_table(run.predictions("dev"), rows)
     found = find_suspects(read_evidence(run))
     assert {each.key for each in found.suspects[:20]} == {rows["key"][place] for place in planted}
-    assert found.suspects[0].guess == rows["label"][planted[0]]
-    assert found.labels == {"train": 300, "dev": 300}
+    said = dict(zip(rows["key"], rows["label"], strict=True))
+    assert all(each.guess == said[each.key] for each in found.suspects[:20])
+    assert found.labels == {"train": 900, "dev": 300}
     assert found.counts()["train"] == 0 and found.counts()["dev"] >= 20
     assert found.mistakes == 30 and found.mislabelled.value >= 2 / 3
     assert found.ceiling == pytest.approx(0.1 * (1 - found.mislabelled.value))
     told = advice(found, test_scored=False)
-    assert "of 30 dev mistakes" in told[0] and told[1].startswith("Correcting pays")
+    assert "of 30 dev mistakes are wrong labels" in told[0] and told[1].startswith(
+        "Correcting pays"
+    )
     assert "same criteria" in told[2]
 
 
 def test_clean_labels_do_not_pay(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "run", {"train": share(300, 0.0), "dev": share(300, 0.05)})
+    run = write_run(tmp_path / "run", {"train": share(900, 0.0), "dev": share(300, 0.05)})
     found = find_suspects(read_evidence(run))
-    assert not found.pays
+    assert not found.pays and found.mislabelled.value == 0
     assert advice(found, test_scored=True, judged=["dev"])[-1].startswith("Judge test")
 
 

@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 
 from saccade.diagnose import signals
-from saccade.diagnose.findings.label_noise import suspected
+from saccade.diagnose.findings.label_noise import ENOUGH, surest_wrong, suspected
 from saccade.errors import SaccadeError
-from saccade.ops.intervals import wilson
 from saccade.types import Evidence, Measure
 
 MOST_NOISE = 0.4
@@ -27,7 +26,7 @@ MOST_NOISE = 0.4
 DOUBT = -0.3
 """Margin above which a network is not sure enough of another class: those are hard pictures."""
 
-PAYS = 0.1
+PAYS = 0.15
 """Share of dev mistakes from which on correcting labels is worth the time."""
 
 
@@ -54,8 +53,8 @@ class Labels:
     """Suspects of all parts, ranked; counts; and what they mean for the error on dev.
 
     labels      part -> labels that were judged;  mistakes: of dev
-    mislabelled share of the mistakes on dev whose label is suspected
-    ceiling     error on dev if all of those were only wrong labels
+    mislabelled share of the mistakes on dev that are wrong labels; NaN where it cannot be told
+    ceiling     error on dev without those
     """
 
     suspects: tuple[Suspect, ...]
@@ -98,10 +97,8 @@ def find_suspects(evidence: Evidence) -> Labels:
         found += _by_dynamics(evidence)
     dev = evidence.predictions["dev"]
     mistakes = int((dev["error"] > 0.5).sum())
-    wrong = sum(each.part == "dev" and each.mistake for each in found)
-    low, high = wilson(wrong, mistakes)
     error = evidence.errors["dev"]
-    share = Measure(value=wrong / max(1, mistakes), low=low, high=high, n=mistakes)
+    share = _mislabelled(evidence, mistakes)
     order = {"train": "a", "train-dev": "b", "dev": "c", "test": "d"}
     return Labels(
         suspects=tuple(sorted(found, key=lambda each: (each.margin, order[each.part], each.key))),
@@ -109,8 +106,26 @@ def find_suspects(evidence: Evidence) -> Labels:
         error=error,
         mistakes=mistakes,
         mislabelled=share,
-        ceiling=error.value * (1 - share.value),
+        ceiling=error.value * (1 - np.nan_to_num(share.value)),
     )
+
+
+def _mislabelled(evidence: Evidence, mistakes: int) -> Measure:
+    """Share of the mistakes on dev that are wrong labels: the error among the surest, over all.
+
+    Suspects are no measure of it: on hard pictures a network may be sure and wrong.
+    """
+    unknown = Measure(value=math.nan, low=math.nan, high=math.nan, n=mistakes)
+    if signals.updates_done(evidence) < ENOUGH or not mistakes:
+        return unknown
+    found = surest_wrong(evidence, "dev")
+    if found is None:
+        return Measure(value=0.0, low=0.0, high=PAYS, n=mistakes)
+    error = evidence.errors["dev"].value
+    value, low, high = (
+        min(1.0, each / error) for each in (found[0].value, found[0].low, found[0].high)
+    )
+    return Measure(value=value, low=low, high=high, n=mistakes)
 
 
 def out_of_sample(evidence: Evidence, part: str) -> list[Suspect]:
@@ -198,10 +213,12 @@ def _answers(rows: Mapping[str, Any]) -> dict[str, str]:
 def advice(labels: Labels, *, test_scored: bool, judged: Sequence[str] = ()) -> list[str]:
     """Whether correcting pays, in sentences. judged: parts in which a person judged labels."""
     share, now = labels.mislabelled, labels.error.value
+    if math.isnan(share.value):
+        return ["Whether correcting pays cannot be told: the network knows too little, or all."]
     told = [
-        f"{round(share.value * labels.mistakes)} of {labels.mistakes} dev mistakes "
-        f"({100 * share.value:.0f} %, {100 * share.low:.0f} to {100 * share.high:.0f}) have a "
-        f"suspected label: {100 * now:.1f} % -> {100 * labels.ceiling:.1f} % at best."
+        f"About {100 * share.value:.0f} % ({100 * share.low:.0f} to {100 * share.high:.0f}) of "
+        f"{labels.mistakes} dev mistakes are wrong labels: {100 * now:.1f} % -> "
+        f"{100 * labels.ceiling:.1f} % at best."
     ]
     if labels.pays:
         told.append("Correcting pays: look at them first.")
