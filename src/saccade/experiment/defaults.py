@@ -117,7 +117,7 @@ def complete(recipe: Recipe, facts: Facts) -> Recipe:
     epochs = recipe.train.epochs or _epochs(facts.examples, small, tuned)
     if facts.task in DETECTOR and recipe.train.epochs is None:
         epochs = round(max(10, min(100, SEEN / facts.examples)))
-    optimizer = recipe.optimizer.name or _optimizer(name, tuned)
+    optimizer = recipe.optimizer.name or ("adamw" if tuned else "sgd")
     decided: dict[str, dict[str, Any]] = {
         "model": {
             "name": name,
@@ -253,13 +253,6 @@ def _network(small: bool, hardware: Hardware) -> str:
     return "airbench_small" if hardware.device == "cpu" else "airbench"
 
 
-def _optimizer(name: str, tuned: bool) -> str:
-    """Muon for the network made for it (Jordan 2024, airbench94_muon): the same score sooner."""
-    if tuned:
-        return "adamw"
-    return "muon" if name.startswith("airbench") else "sgd"
-
-
 def _threads(name: str, batch: int, facts: Facts) -> int:
     """As many as have enough to do: a small step is over before a second thread has begun."""
     if name not in catalog.MODELS:
@@ -281,7 +274,7 @@ def _epochs(examples: int, small: bool, tuned: bool) -> int:
     """Enough updates for the amount of data: many passes over little, few over much."""
     if tuned:
         return round(max(5, min(20, 20_000 / examples)))
-    passes = 450_000 / examples if small else 40_000 / examples
+    passes = 540_000 / examples if small else 40_000 / examples
     return round(max(8, min(60 if small else 40, passes)))
 
 
