@@ -11,8 +11,10 @@ import torch
 
 import saccade
 from saccade.errors import SaccadeError
+from saccade.experiment.defaults import Facts, complete
 from saccade.recipe import make_recipe
 from saccade.training.checkpoint import load_checkpoint
+from saccade.training.device import choose
 from saccade.training.health import COLUMNS
 from saccade.training.rules.table import OPTIMISERS
 
@@ -123,3 +125,23 @@ def test_single_sample_and_whole_batch_descent(tmp_path: Path, batch: int) -> No
     run = train(tmp_path, settings, batch=batch)
     steps = load_checkpoint(run.folder.last)
     assert steps is not None and math.isfinite(run.folder.read_results()[0]["train/loss"])
+
+
+@pytest.mark.parametrize("task", ["localization", "landmarks"])
+def test_a_voting_head_from_scratch_is_not_left_to_small_gradients(task: str) -> None:
+    facts = Facts(
+        task=task,
+        examples=200,
+        height=96,
+        width=96,
+        channels=3,
+        fit="pad",
+        mean=(0.5,) * 3,
+        std=(0.25,) * 3,
+        hardware=choose("cpu"),
+        mirrors=True,
+    )
+    decided = complete(make_recipe({}), facts)
+    assert decided.optimizer.name == "adamw" and decided.augment.mirror == 0.5
+    asked = complete(make_recipe({"optimizer": "sgd"}), facts)
+    assert asked.optimizer.name == "sgd" and asked.optimizer.lr0 != decided.optimizer.lr0

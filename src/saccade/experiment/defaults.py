@@ -58,6 +58,21 @@ BY_TASK: dict[str, dict[str, dict[str, Any]]] = {
 }
 """What suits a task better than what suits all."""
 
+VOTING: dict[str, dict[str, Any]] = {
+    "optimizer": {
+        "name": "adamw",
+        "lr0": 2e-3,
+        "weight_decay": 0.05,
+        "schedule": "cosine",
+        "warmup": 0.05,
+        "ema": 0.98,
+    }
+}
+"""A voting head begins with equal votes, whose small gradients move SGD too slowly."""
+
+AT_RANDOM = {"localization": VOTING, "landmarks": VOTING}
+"""What suits a task where no weights are given and the optimiser is ours to choose."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Brought:
@@ -171,6 +186,8 @@ def _filled(recipe: Recipe, facts: Facts, decided: dict[str, dict[str, Any]]) ->
     }
     values = recipe.as_dict()
     own = BY_TASK.get(facts.task, {})
+    if facts.start is None and recipe.optimizer.name is None:
+        own = own or AT_RANDOM.get(facts.task, {})
     for section, choices in decided.items():
         for key, value in (choices | own.get(section, {})).items():
             if values[section].get(key) is None:
