@@ -205,7 +205,7 @@ def main() -> None:
         _fill(chosen, place, results)
     print(table(results, half=chosen.half))
     if chosen.record:
-        record("Planted faults", figures(results), note=table(results))
+        record("Planted faults, as far as tried", figures(results), note=table(results))
 
 
 def _fill(chosen: argparse.Namespace, place: Path, results: dict[str, dict[str, Any]]) -> None:
