@@ -31,6 +31,8 @@ from saccade.improve.sources import synthesise
 from saccade.predict import Prediction, Predictor
 from saccade.predict import load as load_predictor
 from saccade.recipe import KEYS, Recipe, from_dict, make_recipe, read_recipe
+from saccade.training.processes import restarted
+from saccade.training.processes import start as start_processes
 from saccade.training.run import RunFolder, latest_run, new_run, open_run
 from saccade.tune.outcome import Outcome
 from saccade.tune.panda import Diary
@@ -179,6 +181,7 @@ def train(
     name: str = "train",
     exist_ok: bool = False,
     resume: bool = False,
+    devices: int | None = None,
     reporter: Reporter | None = None,
     settings: dict[str, Any] | None = None,
     **keys: Any,
@@ -188,6 +191,7 @@ def train(
     module    your own network in place of one of the catalogue
     recipe    a Recipe or a recipe file to start from
     resume    go on with the newest run of this name, or start it where there is none
+    devices   processes that share the work, one GPU each; the program is started anew for each
     settings  any setting of the recipe by its full path, {"data.test": 0.2}
     keys      the known ones: model, epochs, batch, imgsz, lr0, optimizer, seed, device, ...
 
@@ -198,22 +202,37 @@ def train(
     plan = make_recipe(given, start)
     dataset = open(data, task=plan.task)
     task = plan.task or dataset.tasks[0]
-    run = latest_run(Path(project), task, name) if resume else None
-    if run is not None:
+    processes = start_processes(devices, plan.train.device)
+    found = ("", False)
+    if processes.first:
+        found = _folder(Path(project), task, name, exist_ok=exist_ok, resume=resume or restarted())
+    root, begun = processes.told(found)
+    run = RunFolder(Path(root), writes=processes.first)
+    if begun:
         plan = _resumed_recipe(run, given)
-    else:
-        # a folder that was killed before its first file belongs to the run that is resumed
-        run = new_run(Path(project), task, name, exist_ok=exist_ok or resume)
-    reporter = reporter or Reporter()
+    reporter = reporter if reporter is not None and processes.first else Reporter()
     reporter.say(str(run.root))
     try:
-        run_experiment(dataset, plan, run, reporter=reporter, module=module)
+        run_experiment(dataset, plan, run, reporter=reporter, module=module, processes=processes)
     except SaccadeError:
         run.drop_if_empty()
         raise
     trained = Trained(run, module=module, dataset=dataset)
-    trained.report(reporter=reporter)
+    if processes.first:
+        trained.report(reporter=reporter)
+    processes.wait()
     return trained
+
+
+def _folder(
+    project: Path, task: str, name: str, *, exist_ok: bool, resume: bool
+) -> tuple[str, bool]:
+    """The run's folder, and whether a training there has begun and goes on."""
+    run = latest_run(project, task, name) if resume else None
+    if run is not None:
+        return str(run.root), True
+    # a folder that was killed before its first file belongs to the run that is resumed
+    return str(new_run(project, task, name, exist_ok=exist_ok or resume).root), False
 
 
 def ensemble(

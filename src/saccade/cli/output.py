@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,21 +20,25 @@ class Output:
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
         self._stdout = sys.stdout
+        # of several processes that train one network the first one speaks
+        ranks = (os.environ.get(name, "0") for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
+        self._mute = os.environ.get("WORLD_SIZE", "1") != "1" and set(ranks) != {"0"}
 
     def line(self, text: str = "") -> None:
         """One line of the result, for people."""
-        if not self.as_json:
+        if not self.as_json and not self._mute:
             print(text, file=self._stdout, flush=True)
 
     def value(self, value: Any) -> None:
         """The result, for programs; numbers that are not finite become null."""
-        if self.as_json:
+        if self.as_json and not self._mute:
             text = json.dumps(_plain(value), indent=1, allow_nan=False)
             print(text, file=self._stdout, flush=True)
 
     def note(self, text: str) -> None:
         """Something besides the result: a warning, an error."""
-        print(text, file=sys.stderr, flush=True)
+        if not self._mute:
+            print(text, file=sys.stderr, flush=True)
 
     def error(self, name: str, message: str, files: Sequence[str] = ()) -> None:
         """The contract's JSON of an error; people read `note`."""
@@ -65,7 +70,7 @@ class Output:
             (self.line if waiting else otherwise)(line)
             waiting = False
 
-        if not sys.stderr.isatty():
+        if self._mute or not sys.stderr.isatty():
             yield Reporter(say=lambda line: first(line, self.note if always else lambda _: None))
             return
         with _bar() as (say, progress):

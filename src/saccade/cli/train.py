@@ -36,6 +36,7 @@ from saccade.cli.settings import recipe_of, settings_help
 @key("--patience", type=int, group="Training", help="Stop after N epochs without gain; 0 never.")
 @key("--seed", type=int, group="Training", help="Of everything random; 0 when left out.")
 @key("--device", group="Training", help="cpu, cuda, cuda:N or mps; the best when left out.")
+@key("--devices", type=int, group="Training", help="Processes that share each batch, a GPU each.")
 @key(
     "--recipe",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -68,6 +69,7 @@ def command(
     name: str,
     exist_ok: bool,
     resume: bool,
+    devices: int | None,
     **keys: Any,
 ) -> None:
     """Train a network on DATA and write everything about it into a new run folder.
@@ -92,6 +94,7 @@ def command(
             name=name,
             exist_ok=exist_ok,
             resume=resume,
+            devices=devices,
             recipe=start,
             reporter=reporter,
             settings=settings,

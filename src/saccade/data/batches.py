@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -110,6 +111,19 @@ class Batches:
         self._share = sight if augment is not None and self._masks and canvas != self._size else 0.0
         self._sight: Sight | None = None
         _check_elastic(augment, targets)
+        self._part, self._turn = (0, 1), (0, 1)
+
+    def part_of(self, rank: int, count: int) -> Batches:
+        """The same batches cut into `count` parts each, of which this has number `rank`."""
+        own = copy.copy(self)
+        own._part = (rank, count)
+        return own
+
+    def turn_of(self, rank: int, count: int) -> Batches:
+        """Every `count`-th of the same batches, from number `rank` on."""
+        own = copy.copy(self)
+        own._turn = (rank, count)
+        return own
 
     @property
     def rows(self) -> Tensor:
@@ -123,6 +137,11 @@ class Batches:
             return len(self._rows) * self._views
         return int((self._labels >= 0).sum())
 
+    @property
+    def smallest(self) -> int:
+        """Examples of the smallest batch of an epoch."""
+        return self.examples // len(self)
+
     def __len__(self) -> int:
         return -(-self.examples // self._batch)
 
@@ -130,13 +149,21 @@ class Batches:
         """The batches of an epoch from number `start` on, as an unbroken epoch would give them."""
         rows, keys = self._order(epoch)
         steps = len(self)
-        for step in range(start, steps):
+        rank, count = self._part
+        turn, turns = self._turn
+        for step in range(start + (turn - start) % turns, steps, turns):
             # even shares: a last batch of one example would upset batch norm
-            span = slice(len(rows) * step // steps, len(rows) * (step + 1) // steps)
-            batch = self._make(epoch, rows[span], keys[span])
-            if self._augment is not None:
-                batch = mix(batch, self._augment, seed=self._seed, epoch=epoch, step=step)
-            yield batch
+            first, last = (len(rows) * each // steps for each in (step, step + 1))
+            begin, end = ((last - first) * each // count for each in (rank, rank + 1))
+            if self._augment is None or not (self._augment.mixup or self._augment.cutmix):
+                span = slice(first + begin, first + end)
+                yield self._make(epoch, rows[span], keys[span])
+                continue
+            # a mixture may need a picture of another part
+            whole = self._make(epoch, rows[first:last], keys[first:last])
+            yield mix(whole, self._augment, seed=self._seed, epoch=epoch, step=step).part(
+                begin, end
+            )
 
     def _order(self, epoch: int) -> tuple[Tensor, Tensor]:
         if self._labels is not None:

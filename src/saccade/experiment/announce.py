@@ -50,6 +50,8 @@ def announce(experiment: Experiment) -> None:
 def write_start(experiment: Experiment) -> None:
     """Everything that is known before the first step."""
     run, prepared = experiment.run, experiment.prepared
+    if not run.writes:
+        return
     recipe = experiment.recipe.as_dict()
     card = experiment.card
     origin = {"source": card.source, "licence": card.licence} if card.source else None

@@ -30,6 +30,8 @@ from saccade.training.average import start_average
 from saccade.training.device import Hardware, choose
 from saccade.training.health import probe_size
 from saccade.training.optim import make_optimizer
+from saccade.training.processes import ALONE, Processes, synchronised
+from saccade.training.processes import sentences as processes_sentences
 from saccade.training.run import RunFolder, environment
 from saccade.training.transfer import Plan
 from saccade.types import Batch, ModelCard, Preprocessing
@@ -70,6 +72,7 @@ class Experiment:
     average: nn.Module | None = None
     probe: Batch | None = None
     bridge: Batches | None = None
+    processes: Processes = ALONE
 
     @property
     def judged(self) -> nn.Module:
@@ -88,6 +91,7 @@ class Experiment:
             "device": self.hardware.name,
             "precision": self.hardware.precision,
             "threads": self.hardware.threads,
+            "processes": self.processes.count,
         }
 
     def say(self, line: str) -> None:
@@ -103,12 +107,14 @@ def assemble(
     *,
     reporter: Reporter,
     module: nn.Module | None = None,
+    processes: Processes = ALONE,
 ) -> Experiment:
     """Read the data, decide what the recipe leaves open, build everything.
 
-    A run that has begun keeps its split. module: the user's own network.
+    A run that has begun keeps its split. module: the user's own network. processes: others that
+    assemble the same.
     """
-    hardware = _hardware(recipe)
+    hardware = _hardware(recipe, processes)
     begun = run.data.is_file()
     recipe = with_detector(recipe, recipe.task or dataset.tasks[0])
     start = None if module else starting.named(recipe, run, reporter.progress)
@@ -149,13 +155,20 @@ def assemble(
         progress=reporter.progress,
     )
     built = _network(recipe, prepared, task, some, unlabelled, module=module, start=start)
-    model = hardware.place(built.model)
+    model = hardware.place(synchronised(built.model, hardware.device, processes))
     recipe, decided = settle(
         recipe, model, task, train, hardware=hardware, make=partial(_optimizer, plan=built.plan)
     )
+    # free memory is not the same everywhere, and what was decided must be
+    recipe = Recipe.model_validate(processes.told(recipe.as_dict()))
+    told = processes_sentences(model, recipe.train.batch or 1, train.smallest, processes)
     dev = prepared.rows("dev")
     clean = _some(rows, recipe, min(len(dev), max(FEWEST_CLEAN, len(rows) // CLEAN_SHARE)))
-    plain = partial(make_batches, prepared, recipe=recipe, hardware=hardware, train=False)
+
+    def plain(chosen: Tensor) -> Batches:
+        batches = make_batches(prepared, chosen, recipe, hardware, train=False)
+        return batches.turn_of(processes.rank, processes.count)
+
     experiment = Experiment(
         recipe=recipe,
         run=run,
@@ -166,8 +179,8 @@ def assemble(
         card=_with_origin(built.card, run, begun, start),
         optimizer=_optimizer(recipe, model, plan=built.plan),
         plan=built.plan,
-        told=(*built.told, *decided),
-        train=train,
+        told=(*built.told, *decided, *told),
+        train=train.part_of(processes.rank, processes.count),
         clean=plain(clean),
         closing=plain(_some(rows, recipe, CLOSING)),
         dev=plain(dev),
@@ -175,12 +188,15 @@ def assemble(
         average=start_average(model) if recipe.optimizer.ema else None,
         bridge=plain(prepared.rows("train-dev")) if (prepared.part == "train-dev").any() else None,
         probe=_probe(prepared, _some(rows, recipe, probe_size(len(rows))), recipe, hardware),
+        processes=processes,
     )
     return experiment
 
 
-def _hardware(recipe: Recipe) -> Hardware:
-    hardware = choose(recipe.train.device, recipe.train.precision)
+def _hardware(recipe: Recipe, processes: Processes) -> Hardware:
+    hardware = choose(processes.device(recipe.train.device), recipe.train.precision)
+    threads = max(1, hardware.threads // processes.local[1])
+    hardware = replace(hardware, threads=threads)
     if recipe.train.channels_last is None:
         return hardware
     return replace(hardware, channels_last=recipe.train.channels_last)

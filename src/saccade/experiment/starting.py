@@ -177,12 +177,14 @@ def without_labels(
             seed=recipe.train.seed,
             progress=lambda done, total: progress("learning without labels", done, total),
         )
-        write_atomic(file, save({key: each.cpu() for key, each in _contiguous(backbone)}))
+        if run.writes:
+            write_atomic(file, save({key: each.cpu() for key, each in _contiguous(backbone)}))
         told = [
             f"pre-training: an autoencoder saw {len(rows)} pictures without labels for {epochs} "
             f"epochs; its square error fell from {errors[0]:.3f} to {errors[-1]:.3f}"
         ]
-    backbone.load_state_dict(read_tensors(file).tensors)
+    else:
+        backbone.load_state_dict(read_tensors(file).tensors)
     # the same numbers are drawn next, whether the encoder was trained now or read from the run
     torch.manual_seed(recipe.train.seed)
     return told

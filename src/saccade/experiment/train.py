@@ -28,6 +28,7 @@ from saccade.training.device import kept_memory, use_threads
 from saccade.training.estimate import clock
 from saccade.training.health import COLUMNS, probe, rows, snapshot, update_ratios
 from saccade.training.loop import NonFiniteLoss, evaluate, train_epoch
+from saccade.training.processes import ALONE, Processes
 from saccade.training.progress import Progress, load_progress, save_progress
 from saccade.training.run import RunFolder
 from saccade.training.schedule import PLATEAU, plateau_factor, rate_at
@@ -45,15 +46,24 @@ def train(
     *,
     reporter: Reporter | None = None,
     module: nn.Module | None = None,
+    processes: Processes = ALONE,
 ) -> None:
     """Train as the recipe says and fill `run`; continue where the folder holds a saved state.
 
     module: the user's own network in place of one of the catalogue.
+    processes: others that do the same; the first one's `run` alone writes.
     Raises SaccadeError for anything wrong with data or recipe, Stopped after a signal.
     """
     started = time.perf_counter()
     with catch_signals() as request:
-        experiment = assemble(dataset, recipe, run, reporter=reporter or Reporter(), module=module)
+        experiment = assemble(
+            dataset,
+            recipe,
+            run,
+            reporter=reporter or Reporter(),
+            module=module,
+            processes=processes,
+        )
         with use_threads(experiment.hardware.threads), kept_memory():
             progress = _begin_or_resume(experiment)
             while progress.epoch < experiment.epochs and not _out_of_patience(experiment, progress):
@@ -64,6 +74,8 @@ def train(
 
 
 def _begin_or_resume(experiment: Experiment) -> Progress:
+    # nobody writes before all have read what is there
+    experiment.processes.wait()
     resumed = load_progress(
         experiment.run.last,
         experiment.model,
@@ -71,6 +83,8 @@ def _begin_or_resume(experiment: Experiment) -> Progress:
         experiment.conditions,
         experiment.average,
     )
+    experiment.processes.wait()
+    experiment.processes.share_start(experiment.model)
     if resumed is None:
         if experiment.run.data.is_file():
             write_changes(experiment, 1)
@@ -117,12 +131,13 @@ def _train_epoch(experiment: Experiment, progress: Progress, request: StopReques
         elif watched and progress.step == steps:
             progress.updates = update_ratios(experiment.model, weights)
         experiment.reporter.progress("training", done, total)
-        if request.exit_code is not None:
+        code = experiment.processes.any(request.exit_code)
+        if code is not None:
             _save(experiment, progress)
             raise Stopped(
                 f"Stopped in epoch {progress.epoch + 1}; {experiment.run.root} is saved. "
                 "Go on with --resume.",
-                exit_code=request.exit_code,
+                exit_code=code,
             )
         if time.perf_counter() - saved > SAVE_SECONDS:
             _save(experiment, progress)
@@ -144,6 +159,7 @@ def _train_epoch(experiment: Experiment, progress: Progress, request: StopReques
             pieces=experiment.recipe.train.accumulate or 1,
             l1=experiment.recipe.optimizer.l1,
             frozen=experiment.plan.begin(experiment.model, progress.epoch),
+            processes=experiment.processes,
         )
     except NonFiniteLoss as error:
         told = _not_finite(experiment, error)
@@ -242,10 +258,13 @@ def _evaluate(
         batches.epoch(0),
         hardware=experiment.hardware,
         each=recorder,
+        processes=experiment.processes,
     )
 
 
 def _save(experiment: Experiment, progress: Progress) -> None:
+    if not experiment.run.writes:
+        return
     save_progress(
         experiment.run.last,
         progress,
@@ -259,6 +278,7 @@ def _save(experiment: Experiment, progress: Progress) -> None:
 def _finish(experiment: Experiment, progress: Progress) -> None:
     """Score the best network on the clean training part and dev; write what reports read."""
     run, prepared = experiment.run, experiment.prepared
+    experiment.processes.wait()
     tensors, card = run.read_best()
     load_tensors(experiment.judged, tensors, run.best)
     undecided = Recorder()

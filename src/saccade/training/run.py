@@ -34,9 +34,13 @@ from saccade.types import ModelCard
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Paths and files of one run. `root` is the folder; nothing is written until asked."""
+    """Paths and files of one run. `root` is the folder; nothing is written until asked.
+
+    writes: False in processes that leave writing to the first one; theirs do nothing.
+    """
 
     root: Path
+    writes: bool = True
 
     @property
     def args(self) -> Path:
@@ -107,7 +111,7 @@ class RunFolder:
     # --- written by training ---
 
     def write_args(self, recipe: Mapping[str, Any]) -> None:
-        write_atomic(self.args, yaml.safe_dump(dict(recipe), sort_keys=False, allow_unicode=True))
+        self._write(self.args, yaml.safe_dump(dict(recipe), sort_keys=False, allow_unicode=True))
 
     def read_args(self) -> dict[str, Any]:
         values = yaml.safe_load(self._text(self.args))
@@ -119,11 +123,11 @@ class RunFolder:
 
     def write_results(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """results.csv, whole each time, so that a resumed run never repeats a line."""
-        write_atomic(self.results, _csv(rows))
+        self._write(self.results, _csv(rows))
 
     def write_health(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """health.csv: a line for each epoch and layer; see `training.health.COLUMNS`."""
-        write_atomic(self.health, _csv(rows))
+        self._write(self.health, _csv(rows))
 
     def read_health(self) -> list[dict[str, Any]]:
         """One dict per epoch and layer; what does not apply to a layer is left out."""
@@ -140,23 +144,23 @@ class RunFolder:
 
     def write_best(self, tensors: Mapping[str, Tensor], card: ModelCard) -> None:
         """The best weights and their card; the card is written last."""
-        write_atomic(self.best, save({key: value.contiguous() for key, value in tensors.items()}))
+        self._write(self.best, save({key: value.contiguous() for key, value in tensors.items()}))
         self.write_card(card)
 
     def write_card(self, card: ModelCard) -> None:
-        write_atomic(self.card, json.dumps(card.as_dict(), indent=1, ensure_ascii=False))
+        self._write(self.card, json.dumps(card.as_dict(), indent=1, ensure_ascii=False))
 
     def read_best(self) -> tuple[dict[str, Tensor], ModelCard]:
         """Weights and card. Raises SaccadeError where one is missing or unreadable."""
         return read_weights(self.best)
 
     def write_environment(self) -> None:
-        write_atomic(self.root / "environment.json", json.dumps(environment(), indent=1))
+        self._write(self.root / "environment.json", json.dumps(environment(), indent=1))
 
     def write_json(self, path: Path, values: Any) -> None:
         """Compact JSON; NaN is no JSON, so it is an error of ours."""
         text = json.dumps(values, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-        write_atomic(path, text)
+        self._write(path, text)
 
     def read_json(self, path: Path) -> Any:
         return json.loads(self._text(path))
@@ -165,7 +169,7 @@ class RunFolder:
         """A Parquet file; every column one value (or list) per row."""
         buffer = pa.BufferOutputStream()
         pq.write_table(pa.table(dict(columns)), buffer, compression="zstd")
-        write_atomic(path, buffer.getvalue().to_pybytes())
+        self._write(path, buffer.getvalue().to_pybytes())
 
     def read_table(self, path: Path) -> pa.Table:
         if not path.is_file():
@@ -179,8 +183,14 @@ class RunFolder:
 
     def say(self, line: str) -> None:
         """Append one line to log.txt."""
+        if not self.writes:
+            return
         with self.log.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
+
+    def _write(self, path: Path, content: bytes | str) -> None:
+        if self.writes:
+            write_atomic(path, content)
 
     def _text(self, path: Path) -> str:
         if not path.is_file():
