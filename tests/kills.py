@@ -10,6 +10,7 @@ import hashlib
 import os
 import random
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -18,6 +19,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import lightning_fabric
 import torch
 
 import saccade
@@ -46,6 +48,33 @@ def _train(project: Path, settings: dict[str, object]) -> None:
     saccade.train(
         "sample:digits", project=project, name="run", resume=True, settings=settings, **KEYS
     )
+
+
+def _train_together(count: int, act: Callable[[int], None]) -> None:
+    """`act` in `count` processes that know of each other; where one dies, all do."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), WORLD_SIZE=str(count))
+
+    def one(rank: int) -> None:
+        os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), LOCAL_WORLD_SIZE=str(count))
+        act(rank)
+
+    children = {fork(partial(one, rank)) for rank in range(count)}
+    signal.signal(signal.SIGTERM, lambda *_: _end(children))
+    while children:
+        child, status = os.wait()
+        children.discard(child)
+        if status:
+            _end(children)
+
+
+def _end(children: set[int]) -> None:
+    """As torchrun does it: whoever is left is killed too."""
+    for child in children:
+        os.kill(child, signal.SIGKILL)
+    os._exit(9)
 
 
 def fork(action: Callable[[], None]) -> int:
@@ -111,9 +140,70 @@ def _killed(child: int, after: float | None) -> bool:
     return os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
 
-def run_to_the_end(project: Path, settings: dict[str, object]) -> None:
-    child = fork(lambda: _train(project, settings))
+def run_to_the_end(project: Path, settings: dict[str, object], processes: int = 1) -> None:
+    child = fork(lambda: _trained(project, settings, processes))
     assert os.waitpid(child, 0)[1] == 0, "the training failed"
+
+
+def _trained(
+    project: Path,
+    settings: dict[str, object],
+    processes: int,
+    deadly: Callable[[], None] | None = None,
+    victim: int = 0,
+) -> None:
+    """One training in so many processes; `deadly` is called in the one of rank `victim`."""
+
+    def act(rank: int) -> None:
+        if deadly is not None and rank == victim:
+            deadly()
+        _train(project, settings)
+
+    if processes == 1:
+        act(0)
+    else:
+        _train_together(processes, act)
+
+
+def _die_after(seconds: float) -> None:
+    """Make this process kill itself then, wherever it is."""
+    signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def kill_one_of(
+    processes: int,
+    kills: int,
+    folder: Path,
+    seed: int = 0,
+    settings: dict[str, object] | None = None,
+) -> dict[str, int]:
+    """As `kill_and_compare`, with one of several processes killed each time, any of them."""
+    rng = random.Random(seed)
+    settings = settings or {}
+    started = time.monotonic()
+    run_to_the_end(folder / "unbroken", settings, processes)
+    seconds = time.monotonic() - started
+    expected = fingerprint(folder / "unbroken")
+    counts = {"runs": 0, "random": 0, "inside a write": 0}
+    while counts["random"] + counts["inside a write"] < kills:
+        project = folder / f"killed{counts['runs']}"
+        for turn in range(2):
+            if turn % 2:
+                how, victim = "random", rng.randrange(processes)
+                deadly = partial(_die_after, rng.uniform(0, seconds))
+            else:
+                # the first one alone writes
+                how, victim = "inside a write", 0
+                deadly = partial(_kill_at_write, rng.randint(1, 40))
+            act = partial(_trained, project, settings, processes, deadly, victim)
+            counts[how] += os.waitpid(fork(act), 0)[1] != 0
+        run_to_the_end(project, settings, processes)
+        found = fingerprint(project)
+        differing = sorted(k for k in expected | found if expected.get(k) != found.get(k))
+        assert not differing, f"{project} differs from the unbroken run in {differing}"
+        counts["runs"] += 1
+    return counts
 
 
 def kill_and_compare(
@@ -153,7 +243,7 @@ def kill_and_compare(
 
 
 if __name__ == "__main__":
-    assert api
+    assert api and lightning_fabric
     with tempfile.TemporaryDirectory() as place:
         kills = int(sys.argv[1])
         print(kill_and_compare(kills, Path(place) / "plain"))

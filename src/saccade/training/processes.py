@@ -12,6 +12,7 @@ lightning-fabric starts the processes, or finds those that torchrun has started,
 from __future__ import annotations
 
 import io
+import logging
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -166,6 +167,8 @@ def start(devices: int | None, device: str | None) -> Processes:
             "several processes need lightning-fabric: pip install lightning-fabric.",
             name="missing-extra",
         ) from error
+    # it tells at length what the run says in a line
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     cuda = torch.cuda.is_available() and not (device or "cuda").startswith("cpu")
     size = int(os.environ.get("WORLD_SIZE", str(devices or 1)))
     local = int(os.environ.get("LOCAL_WORLD_SIZE", str(devices or size)))
