@@ -89,6 +89,24 @@ def test_an_epoch_can_be_taken_up_anywhere(epoch: int, start: int, seed: int) ->
         assert torch.equal(expected.targets["label"], found.targets["label"])
 
 
+@pytest.mark.parametrize("augment", [PLAIN, Augment(mixup=0.4, cutmix=1.0)], ids=["plain", "mixed"])
+def test_parts_and_turns_make_the_whole(augment: Augment) -> None:
+    whole = make(50, augment=augment)
+    unbroken = list(whole.epoch(3))
+    parts = [list(whole.part_of(rank, 3).epoch(3)) for rank in range(3)]
+    for step, batch in enumerate(unbroken):
+        pieces = [own[step] for own in parts]
+        assert torch.equal(torch.cat([each.indices for each in pieces]), batch.indices)
+        assert torch.equal(torch.cat([each.inputs for each in pieces]), batch.inputs)
+    for start in range(len(unbroken)):
+        turns = [list(whole.turn_of(rank, 3).epoch(3, start)) for rank in range(3)]
+        assert sum(map(len, turns)) == len(unbroken) - start
+        for rank, own in enumerate(turns):
+            expected = [n for n in range(start, len(unbroken)) if n % 3 == rank]
+            for number, batch in zip(expected, own, strict=True):
+                assert torch.equal(batch.inputs, unbroken[number].inputs)
+
+
 def test_threads_change_nothing() -> None:
     threads = torch.get_num_threads()
     batches = make(64, pixels=pictures(64, 40, 40), augment=GENERAL, batch=64)
