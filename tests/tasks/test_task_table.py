@@ -54,7 +54,7 @@ def test_options_are_told() -> None:
 
 @pytest.mark.parametrize("name", table.TASKS)
 def test_a_task_comes_back_from_its_card(name) -> None:
-    task = table.create(name, [LABEL, LABELS, VALUES, BOX, POINTS, MASK])
+    task = table.create(name, [LABEL, LABELS, VALUES, BOX, POINTS, MASK, BOXES])
     decision = {
         "multilabel": {"thresholds": (0.25, 0.75)},
         "multitask": {"thresholds": {"labels": (0.25, 0.75)}},

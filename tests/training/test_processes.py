@@ -89,7 +89,7 @@ def test_torchrun_starts_it_again(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(PROGRAM)
     words = "train sample:digits --model convnet --fraction 0.2 --epochs 2 --batch 64 --device cpu"
     for how in ("unbroken", "deadly"):
-        launcher = "-m torch.distributed.run --standalone --nproc-per-node 2 --max-restarts 1"
+        launcher = "-m torch.distributed.run --standalone --nproc-per-node 2 --max-restarts 3"
         place = ["--project", str(tmp_path / how), "--name", "run"]
         done = subprocess.run(
             [sys.executable, *launcher.split(), "program.py", how, *words.split(), *place],
