@@ -291,7 +291,7 @@ def _epochs(examples: int, small: bool, tuned: bool) -> int:
     """Enough updates for the amount of data: many passes over little, few over much."""
     if tuned:
         return round(max(5, min(20, 20_000 / examples)))
-    passes = 540_000 / examples if small else 40_000 / examples
+    passes = 450_000 / examples if small else 40_000 / examples
     return round(max(8, min(60 if small else 40, passes)))
 
 
