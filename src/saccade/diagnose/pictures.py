@@ -32,11 +32,17 @@ def leaked(evidence: Evidence, part: str) -> np.ndarray:
     training = np.flatnonzero(images["split"] == "train")
     if len(own) == 0 or len(training) == 0:
         return np.zeros(0, dtype=bool)
-    found = np.isin(images["pixel_hash"][own], images["pixel_hash"][training])
-    found |= np.isin(images["sha256"][own], images["sha256"][training])
+    found = _among(images["pixel_hash"][own], images["pixel_hash"][training])
+    found |= _among(images["sha256"][own], images["sha256"][training])
     found |= np.isin(own, _near_pairs(evidence))
     leaked_rows: np.ndarray = found | _shared_group(evidence, own)
     return leaked_rows
+
+
+def _among(marks: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(n,) bool: which texts occur in others; np.isin takes minutes for many texts."""
+    known = set(others.tolist())
+    return np.array([mark in known for mark in marks.tolist()], dtype=bool)
 
 
 SHOWN = 6
@@ -66,7 +72,7 @@ def copies_in_training(evidence: Evidence) -> set[str]:
     images = evidence.images
     training = images["split"] == "train"
     held = images["pixel_hash"][~training]
-    copied = training & np.isin(images["pixel_hash"], held)
+    copied = training & _among(images["pixel_hash"], held)
     pairs = _near_pairs(evidence).ravel()
     copied[pairs[training[pairs]]] = True
     return set(images["key"][copied].tolist())
