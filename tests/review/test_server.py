@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import threading
@@ -34,11 +35,10 @@ def ask(
 ) -> tuple[int, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=10)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    connection.request(method, path, body, named)
-    answer = connection.getresponse()
-    found = answer.status, answer.read()
-    connection.close()
-    return found
+    with contextlib.closing(connection):
+        connection.request(method, path, body, named)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
 
 
 def test_only_the_loopback_address_is_bound(server: Server) -> None:

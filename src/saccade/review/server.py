@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, urlsplit
 from saccade.errors import SaccadeError
 
 LARGEST = 1_000_000  # bytes of a request's body
+DISCARDED = 16 * LARGEST  # bytes of a refused body that are still received
 
 
 @dataclass(frozen=True)
@@ -110,10 +111,25 @@ class _Handler(BaseHTTPRequestHandler):
             return None, {}
         return path, dict(parse_qsl(parts.query))
 
+    def _size(self) -> int:
+        """Bytes of the body, as its sender says; 0 where that is no number."""
+        told = self.headers.get("Content-Length", "")
+        return int(told) if told.isdecimal() else 0
+
+    def _discard(self) -> None:
+        """Receive a refused body and throw it away.
+
+        A connection closed over unread bytes is reset, and its sender would never see the answer.
+        """
+        self.close_connection = True
+        left = min(self._size(), DISCARDED)
+        while left > 0 and (data := self.rfile.read(min(left, 1 << 16))):
+            left -= len(data)
+
     def _body(self) -> dict[str, Any]:
-        size = int(self.headers.get("Content-Length") or 0)
+        size = self._size()
         if not 0 < size <= LARGEST:
-            self.close_connection = True
+            self._discard()
             raise SaccadeError(f"a body of {size} bytes; at most {LARGEST} are read.")
         data = self.rfile.read(size)
         if self.headers.get_content_type() != "application/json":
@@ -134,8 +150,8 @@ class _Handler(BaseHTTPRequestHandler):
     ) -> None:
         route = None if path is None else routes.get(path)
         if route is None:
-            # nothing is told to a page that does not know the token; its body stays unread
-            self.close_connection = True
+            # nothing is told to a page that does not know the token
+            self._discard()
             self._send(Answer(b"not found", "text/plain", 404))
             return
         try:
