@@ -16,12 +16,13 @@ from typing import Any
 from torch import nn
 
 from saccade import diagnose, report
-from saccade.data.audit import audit, summary, worst_first
 from saccade.data.dataset import Dataset
 from saccade.data.open import open_dataset
 from saccade.diagnose.remedies import Remedy, compare, halve
 from saccade.errors import SaccadeError
-from saccade.experiment.prepare import Prepared, Reporter, prepare_data
+from saccade.experiment.check import Check, check_data
+from saccade.experiment.prepare import Reporter
+from saccade.experiment.resume import resumed_recipe
 from saccade.experiment.train import train as run_experiment
 from saccade.experiment.validate import Validation, validate
 from saccade.improve.curve import Curve, learning_curve
@@ -30,14 +31,13 @@ from saccade.improve.ensemble import Ensemble, combine
 from saccade.improve.sources import synthesise
 from saccade.predict import Prediction, Predictor
 from saccade.predict import load as load_predictor
-from saccade.recipe import KEYS, Recipe, from_dict, make_recipe, read_recipe
+from saccade.recipe import KEYS, Recipe, make_recipe, read_recipe
 from saccade.training.processes import restarted
 from saccade.training.processes import start as start_processes
 from saccade.training.run import RunFolder, latest_run, new_run, open_run
 from saccade.tune.outcome import Outcome
 from saccade.tune.panda import Diary
 from saccade.tune.panda import nurse as nursed
-from saccade.types import Notice
 
 __all__ = [
     "Check",
@@ -52,17 +52,6 @@ __all__ = [
     "train",
     "tune",
 ]
-
-MAY_CHANGE = (
-    "train.epochs",
-    "train.patience",
-    "data.workers",
-    "train.device",
-    "optimizer.lr0",
-    "optimizer.schedule",
-    "optimizer.weight_decay",
-)
-"""Settings that a resumed run may be given anew; anything else belongs in a run of its own."""
 
 
 def open(data: Any, *, task: str | None = None) -> Dataset:
@@ -198,10 +187,7 @@ def train(
     Raises SaccadeError for anything wrong with data, settings or hardware.
     """
     given = {**keys, **(settings or {})}
-    start = read_recipe(Path(recipe)) if isinstance(recipe, str | Path) else recipe
-    plan = make_recipe(given, start)
-    dataset = open(data, task=plan.task)
-    task = plan.task or dataset.tasks[0]
+    dataset, plan, task = _begin(data, recipe, given)
     processes = start_processes(devices, plan.train.device)
     found = ("", False)
     if processes.first:
@@ -209,7 +195,7 @@ def train(
     root, begun = processes.told(found)
     run = RunFolder(Path(root), writes=processes.first)
     if begun:
-        plan = _resumed_recipe(run, given)
+        plan = resumed_recipe(run, given)
     reporter = reporter if reporter is not None and processes.first else Reporter()
     reporter.say(str(run.root))
     try:
@@ -288,16 +274,12 @@ def tune(
             "(--approach panda works without it.)",
             name="missing-extra",
         ) from error
-    given = settings or {}
-    start = read_recipe(Path(recipe)) if isinstance(recipe, str | Path) else recipe
-    plan = make_recipe(given, start)
-    dataset = open(data, task=plan.task)
-    task = plan.task or dataset.tasks[0]
+    dataset, plan, task = _begin(data, recipe, settings)
     join = resume or storage is not None
     folder, where = place_of(Path(project), task, name, join=join, storage=storage)
     reporter = reporter or Reporter()
     reporter.say(str(folder))
-    wanted = Wish(fixed=[KEYS.get(key, key) for key in given], **wish)
+    wanted = Wish(fixed=[KEYS.get(key, key) for key in settings or {}], **wish)
     outcome = search(dataset, plan, wanted, folder=folder, where=where, reporter=reporter)
     report.write_search(outcome)
     return outcome
@@ -318,10 +300,7 @@ def nurse(
 
     Raises SaccadeError for anything wrong with data or settings.
     """
-    start = read_recipe(Path(recipe)) if isinstance(recipe, str | Path) else recipe
-    plan = make_recipe(settings or {}, start)
-    dataset = open(data, task=plan.task)
-    task = plan.task or dataset.tasks[0]
+    dataset, plan, task = _begin(data, recipe, settings)
     run = latest_run(Path(project), task, name) if resume else None
     run = run or new_run(Path(project), task, name, exist_ok=resume)
     reporter = reporter or Reporter()
@@ -347,10 +326,7 @@ def curve(
 
     Raises SaccadeError where there are too few examples, or a curve goes on with another recipe.
     """
-    start = read_recipe(Path(recipe)) if isinstance(recipe, str | Path) else recipe
-    plan = make_recipe(settings or {}, start)
-    dataset = open(data, task=plan.task)
-    task = plan.task or dataset.tasks[0]
+    dataset, plan, task = _begin(data, recipe, settings)
     folder = latest_run(Path(project), task, name) if resume else None
     folder = folder or new_run(Path(project), task, name)
     reporter = reporter or Reporter()
@@ -365,15 +341,6 @@ def load(run: str | Path, *, module: nn.Module | None = None) -> Trained:
     return Trained(open_run(run), module=module)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    """What `check` found before any training. summary: counts per class and part, sizes, modes."""
-
-    prepared: Prepared
-    notices: tuple[Notice, ...]
-    summary: dict[str, Any]
-
-
 def check(
     data: Any,
     *,
@@ -382,41 +349,15 @@ def check(
     settings: dict[str, Any] | None = None,
 ) -> Check:
     """Read every picture and say what is wrong with the data; nothing is trained or changed."""
-    dataset = open(data, task=task)
     recipe = make_recipe({"data.allow_dropped": 1.0, **(settings or {})})
-    told = list[Notice]()
-    try:
-        prepared = prepare_data(dataset, recipe, reporter=reporter or Reporter())
-    except SaccadeError as error:
-        # data that cannot be split can still be looked at
-        prepared = prepare_data(dataset, recipe, reporter=reporter or Reporter(), split_now=False)
-        told.append(
-            Notice(name=error.name, severity="error", message=error.message, files=error.files)
-        )
-    found = audit(prepared.dataset, prepared.ingested, prepared.part)
-    return Check(
-        prepared=prepared,
-        notices=worst_first([*told, *found, *prepared.notices]),
-        summary=summary(prepared.dataset, prepared.ingested, prepared.part),
-    )
+    return check_data(open(data, task=task), recipe, reporter=reporter or Reporter())
 
 
-def _resumed_recipe(run: RunFolder, given: dict[str, Any]) -> Recipe:
-    """The recipe of a run that goes on, with what may change; anything else is an error."""
-    values = run.read_args()
-    values.pop("run", None)
-    before = from_dict(values)
-    wanted = {KEYS.get(key, key): value for key, value in given.items()}
-    allowed = {key: value for key, value in wanted.items() if key in MAY_CHANGE}
-    changed = [
-        key
-        for key in wanted
-        if key not in MAY_CHANGE and make_recipe({key: wanted[key]}, before) != before
-    ]
-    if changed:
-        raise SaccadeError(
-            f"--resume: {run.root} was begun with another {', '.join(changed)}. Leave it out to "
-            f"go on, or start a run of another --name. (May change: {', '.join(MAY_CHANGE)}.)",
-            name="resume-differs",
-        )
-    return make_recipe(allowed, before)
+def _begin(
+    data: Any, recipe: Recipe | str | Path | None, settings: dict[str, Any] | None
+) -> tuple[Dataset, Recipe, str]:
+    """The data, what was asked for on top of a recipe, and the task."""
+    start = read_recipe(Path(recipe)) if isinstance(recipe, str | Path) else recipe
+    plan = make_recipe(settings or {}, start)
+    dataset = open(data, task=plan.task)
+    return dataset, plan, plan.task or dataset.tasks[0]

@@ -1,0 +1,41 @@
+"""The recipe of a run that goes on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from saccade.errors import SaccadeError
+from saccade.recipe import KEYS, Recipe, from_dict, make_recipe
+from saccade.training.run import RunFolder
+
+MAY_CHANGE = (
+    "train.epochs",
+    "train.patience",
+    "data.workers",
+    "train.device",
+    "optimizer.lr0",
+    "optimizer.schedule",
+    "optimizer.weight_decay",
+)
+"""Settings that a resumed run may be given anew; anything else belongs in a run of its own."""
+
+
+def resumed_recipe(run: RunFolder, given: dict[str, Any]) -> Recipe:
+    """The recipe of a run that goes on, with what may change; anything else is an error."""
+    values = run.read_args()
+    values.pop("run", None)
+    before = from_dict(values)
+    wanted = {KEYS.get(key, key): value for key, value in given.items()}
+    allowed = {key: value for key, value in wanted.items() if key in MAY_CHANGE}
+    changed = [
+        key
+        for key in wanted
+        if key not in MAY_CHANGE and make_recipe({key: wanted[key]}, before) != before
+    ]
+    if changed:
+        raise SaccadeError(
+            f"--resume: {run.root} was begun with another {', '.join(changed)}. Leave it out to "
+            f"go on, or start a run of another --name. (May change: {', '.join(MAY_CHANGE)}.)",
+            name="resume-differs",
+        )
+    return make_recipe(allowed, before)
