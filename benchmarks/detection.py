@@ -25,7 +25,7 @@ import torch
 from results import Figure, add_option, exit_code, record, show
 
 from saccade.ops import average_precision as ap
-from saccade.ops import boxes as box_ops
+from saccade.ops.suppression import suppress
 
 Runs = dict[str, Callable[[], Any]]
 
@@ -59,16 +59,16 @@ def many_boxes(count: int, classes: int, clustered: bool) -> tuple[torch.Tensor,
     return torch.cat([corner, corner + size], 1), torch.rand(count, generator=generator), labels
 
 
-def suppression() -> list[Figure]:
+def suppressions() -> list[Figure]:
     from torchvision.ops import batched_nms
 
     figures = []
     for name, clustered in (("random", False), ("clustered", True)):
         found = many_boxes(8400, 80, clustered)
-        assert torch.equal(box_ops.suppress(*found), batched_nms(*found, 0.5)[:300])
+        assert torch.equal(suppress(*found), batched_nms(*found, 0.5)[:300])
         times = in_turns(
             {
-                "ours": lambda found=found: box_ops.suppress(*found),
+                "ours": lambda found=found: suppress(*found),
                 "theirs": lambda found=found: batched_nms(*found, 0.5)[:300],
             },
             rounds=50,
@@ -257,7 +257,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     load = os.getloadavg()[0]
     parts: dict[str, Callable[[], list[Figure]]] = {
-        "suppression": suppression,
+        "suppression": suppressions,
         "precision": precision,
         "networks": lambda: networks(chosen.side),
     }

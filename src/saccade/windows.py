@@ -24,6 +24,7 @@ from saccade.ops import boxes
 from saccade.ops.cost import describe, total
 from saccade.ops.fully_convolutional import FullyConvolutional, fully_convolutional
 from saccade.ops.losses import two_logits
+from saccade.ops.suppression import suppress
 from saccade.predict import Prediction, Predictor, expand
 from saccade.protocols import Backbone
 from saccade.types import Detections
@@ -151,7 +152,7 @@ class SlidingWindows:
                               labels=nothing.long())  # fmt: skip
         placed, scores, labels = (torch.cat(each) for each in zip(*found, strict=True))
         placed = boxes.clip(placed, height, width)
-        kept = boxes.suppress(placed, scores, labels, threshold=self.settings.iou)
+        kept = suppress(placed, scores, labels, threshold=self.settings.iou)
         return Detections(
             classes=self.classes, boxes=placed[kept], scores=scores[kept], labels=labels[kept]
         )

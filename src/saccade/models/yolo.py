@@ -21,6 +21,7 @@ from saccade.errors import SaccadeError
 from saccade.necks import Deep, Passthrough, Slim
 from saccade.ops import boxes as box_ops
 from saccade.ops import grid
+from saccade.ops.suppression import suppress
 from saccade.protocols import Backbone
 
 Rule = Literal["centre", "several"]
@@ -242,7 +243,7 @@ class Yolo(nn.Module):
         for boxes, scores in zip(*self.decode(raw), strict=True):
             best, rows, labels = box_ops.candidates(scores, confidence, MOST_CANDIDATES)
             inside = box_ops.clip(boxes[rows], size[0], size[1])
-            kept = box_ops.suppress(inside, best, labels, threshold=iou, limit=limit)
+            kept = suppress(inside, best, labels, threshold=iou, limit=limit)
             results.append(Found(inside[kept], best[kept], labels[kept]))
         return results
 
