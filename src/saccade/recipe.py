@@ -205,6 +205,8 @@ class TrainRecipe(Part):
     """Whether gradients and activations of each layer are measured after every epoch."""
     patience: int | None = Limited(default=None, ge=0)
     """Epochs without a better dev score before training stops; 0 = never."""
+    views: Literal["plain", "mirror", "shift", "mirror+shift"] = "plain"
+    """How the finished network sees a picture: its answers over these views are averaged."""
     seed: int = Limited(default=0, ge=0, lt=2**31)
     device: str | None = None
     precision: Literal["bf16", "fp16", "fp32"] | None = None

@@ -531,7 +531,7 @@ class ModelCard:
 
     task          name in the table of tasks;  fields: what it predicts, class names in index order
     model         name in the catalogue;  arguments: what its builder was called with
-    decision      thresholds and the like, chosen on dev
+    decision      thresholds chosen on dev, views whose answers are averaged
     metrics       measured on dev, name -> {value, low, high, n}
     data          name, number of examples and digest of the training data
     versions      of saccade, torch and Python that made it;  licence, source: of pretrained weights

@@ -112,11 +112,25 @@ def test_mixing_and_replacement_learn(tmp_path: Path) -> None:
 
 
 def test_mixing_is_refused_where_a_task_cannot_learn_from_it() -> None:
-    from saccade.experiment.settle import check_mixing
+    from saccade.experiment.settle import check_fits_task
 
-    check_mixing(make_recipe({"task": "multilabel", "augment.mixup": 0.2}))
+    check_fits_task(make_recipe({"task": "multilabel", "augment.mixup": 0.2}))
     with pytest.raises(SaccadeError, match=r"augment\.mixup"):
-        check_mixing(make_recipe({"task": "detection", "augment.mixup": 0.2}))
+        check_fits_task(make_recipe({"task": "detection", "augment.mixup": 0.2}))
+
+
+def test_views_belong_to_the_finished_network(tmp_path: Path) -> None:
+    run = train(tmp_path, {"train.views": "mirror+shift"})
+    assert run.predictor.task.views == "mirror+shift"  # type: ignore[attr-defined]
+    kept = run.predictor.card.metrics["accuracy"]["value"]
+    assert run.val("dev").measures["accuracy"].value == pytest.approx(kept)
+
+
+def test_views_are_refused_where_a_task_sees_one() -> None:
+    from saccade.experiment.settle import check_fits_task
+
+    with pytest.raises(SaccadeError, match=r"train\.views.*classification"):
+        check_fits_task(make_recipe({"task": "detection", "train.views": "mirror"}))
 
 
 @pytest.mark.parametrize("batch", [1, 10_000])

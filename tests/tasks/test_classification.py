@@ -51,6 +51,20 @@ def test_focal_counts_sure_examples_less(stub, make_batch) -> None:
     assert torch.allclose(found, (1 - (-plain).exp()) ** 2 * plain, atol=1e-6)
 
 
+def test_answers_are_averaged_over_views(stub, make_batch) -> None:
+    batch = make_batch(label=torch.tensor([0, 2, 1, 1]))
+    several = task(views="mirror")
+    model = several.build(stub()).eval()
+    with torch.inference_mode():
+        logits = (model(batch.inputs) + model(batch.inputs.flip(-1))) / 2
+        expected = logits.softmax(1)
+        for results in (several.predict(model, batch), several.evaluate(model, batch).results):
+            found = torch.stack([each.probabilities for each in results])
+            assert torch.allclose(found, expected, atol=1e-6)
+    with pytest.raises(SaccadeError, match="views"):
+        task(views="upside down")
+
+
 def test_auxiliary_heads_enter_training_alone(stub, make_batch) -> None:
     model = task().build(stub(auxiliary=True))
     batch = make_batch(label=torch.tensor([0, 2, 1, 1]))

@@ -102,6 +102,8 @@ SETTINGS = {
     "train.accumulate": "pieces of a batch that pass one after the other; by memory",
     "train.health": "measure gradients and activations layer by layer (true)",
     "train.patience": "epochs without a better dev score before stopping, 0 = never",
+    "train.views": "views whose answers the finished network averages: plain, mirror, shift, "
+    "mirror+shift (plain)",
     "train.seed": "of everything random (0)",
     "train.device": "cpu, cuda, cuda:N, mps",
     "train.precision": "bf16, fp16, fp32",

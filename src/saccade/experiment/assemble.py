@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -15,17 +14,16 @@ from saccade.data.batches import Batches
 from saccade.data.dataset import Dataset
 from saccade.errors import SaccadeError
 from saccade.experiment import starting
+from saccade.experiment.build import build
 from saccade.experiment.defaults import Facts, complete, with_detector
 from saccade.experiment.prepare import Prepared, Reporter, labels_of, make_batches, prepare_data
 from saccade.experiment.settle import settle
 from saccade.models import catalog
 from saccade.predict import OWN
 from saccade.pretrained import Start
-from saccade.protocols import Backbone, FromExamples, Task, Whitens
+from saccade.protocols import Task
 from saccade.recipe import Recipe
-from saccade.tap import drop_after
 from saccade.tasks import table
-from saccade.tasks.own import as_backbone
 from saccade.training.average import start_average
 from saccade.training.device import Hardware, choose
 from saccade.training.health import probe_size
@@ -34,7 +32,7 @@ from saccade.training.processes import ALONE, Processes, synchronised
 from saccade.training.processes import sentences as processes_sentences
 from saccade.training.run import RunFolder, environment
 from saccade.training.transfer import Plan
-from saccade.types import Batch, ModelCard, Preprocessing
+from saccade.types import Batch, ModelCard
 
 CLOSING = 5000
 """Training examples scored without augmentation in the end, at most."""
@@ -115,48 +113,25 @@ def assemble(
     assemble the same.
     """
     hardware = _hardware(recipe, processes)
-    begun = run.data.is_file()
-    recipe = with_detector(recipe, recipe.task or dataset.tasks[0])
-    start = None if module else starting.named(recipe, run, reporter.progress)
-    if start is not None:
-        recipe = starting.with_start(recipe, start)
-    prepared = prepare_data(
-        dataset,
-        recipe,
-        reporter=reporter,
-        minimum_side=_minimum_side(recipe),
-        manifest=run.read_json(run.data) if begun else None,
-        labels=labels_of(run, recipe),
-    )
-    rows = prepared.used(recipe)
-    name = recipe.task or dataset.tasks[0]
-    facts = replace(
-        _facts(prepared, rows, hardware, name),
-        mirrors=table.mirrors(_task(recipe, prepared.dataset, name)),
-    )
-    if not begun and module is None and recipe.model.weights is None:
-        start = starting.offered(recipe, examples=len(rows), photos=facts.photos, say=reporter.say)
-        recipe = recipe if start is None else starting.with_start(recipe, start)
-    if start is not None:
-        facts = replace(facts, start=starting.brought(start, prepared, recipe))
-    recipe = complete(recipe, facts)
+    decided = _decide(dataset, recipe, run, hardware, reporter, own=module is not None)
+    recipe, prepared, rows = decided.recipe, decided.prepared, decided.rows
     hardware = replace(hardware, threads=recipe.train.threads or hardware.threads)
     torch.manual_seed(recipe.train.seed)
     # with what it takes from the training targets (means, counts)
-    task = _task(recipe, prepared.dataset, name).fit(prepared.targets_of(rows))
+    task = _task(recipe, prepared.dataset, decided.task).fit(prepared.targets_of(rows))
     train = make_batches(prepared, rows, recipe, hardware, train=True)
-    some = partial(make_batches, prepared, rows[:WHITENED], recipe, hardware, train=False)
-    unlabelled = partial(
-        starting.without_labels,
-        recipe=recipe,
-        prepared=prepared,
-        run=run,
+    built = build(
+        recipe,
+        prepared,
+        task,
+        run,
+        module=module,
+        start=decided.start,
         hardware=hardware,
         progress=reporter.progress,
     )
-    built = _network(recipe, prepared, task, some, unlabelled, module=module, start=start)
     model = hardware.place(synchronised(built.model, hardware.device, processes))
-    recipe, decided = settle(
+    recipe, settled = settle(
         recipe, model, task, train, hardware=hardware, make=partial(_optimizer, plan=built.plan)
     )
     # free memory is not the same everywhere, and what was decided must be
@@ -169,17 +144,17 @@ def assemble(
         batches = make_batches(prepared, chosen, recipe, hardware, train=False)
         return batches.turn_of(processes.rank, processes.count)
 
-    experiment = Experiment(
+    return Experiment(
         recipe=recipe,
         run=run,
         hardware=hardware,
         prepared=prepared,
         model=model,
         task=task,
-        card=_with_origin(built.card, run, begun, start),
+        card=built.card,
         optimizer=_optimizer(recipe, model, plan=built.plan),
         plan=built.plan,
-        told=(*built.told, *decided, *told),
+        told=(*built.told, *settled, *told),
         train=train.part_of(processes.rank, processes.count),
         clean=plain(clean),
         closing=plain(_some(rows, recipe, CLOSING)),
@@ -190,7 +165,53 @@ def assemble(
         probe=_probe(prepared, _some(rows, recipe, probe_size(len(rows))), recipe, hardware),
         processes=processes,
     )
-    return experiment
+
+
+class Decided(NamedTuple):
+    """What is known before a network is built. rows: of the training; recipe: nothing left open."""
+
+    task: str
+    recipe: Recipe
+    prepared: Prepared
+    rows: Tensor
+    start: Start | None
+
+
+def _decide(
+    dataset: Dataset,
+    recipe: Recipe,
+    run: RunFolder,
+    hardware: Hardware,
+    reporter: Reporter,
+    *,
+    own: bool,
+) -> Decided:
+    """Read the data and complete the recipe by them. own: the network is the user's."""
+    begun = run.data.is_file()
+    name = recipe.task or dataset.tasks[0]
+    recipe = with_detector(recipe, name)
+    start = None if own else starting.named(recipe, run, reporter.progress)
+    if start is not None:
+        recipe = starting.with_start(recipe, start)
+    prepared = prepare_data(
+        dataset,
+        recipe,
+        reporter=reporter,
+        minimum_side=_minimum_side(recipe),
+        manifest=run.read_json(run.data) if begun else None,
+        labels=labels_of(run, recipe),
+    )
+    rows = prepared.used(recipe)
+    facts = replace(
+        _facts(prepared, rows, hardware, name),
+        mirrors=table.mirrors(_task(recipe, prepared.dataset, name)),
+    )
+    if not (begun or own) and recipe.model.weights is None:
+        start = starting.offered(recipe, examples=len(rows), photos=facts.photos, say=reporter.say)
+        recipe = recipe if start is None else starting.with_start(recipe, start)
+    if start is not None:
+        facts = replace(facts, start=starting.brought(start, prepared, recipe))
+    return Decided(name, complete(recipe, facts), prepared, rows, start)
 
 
 def _hardware(recipe: Recipe, processes: Processes) -> Hardware:
@@ -254,111 +275,6 @@ def _task(recipe: Recipe, dataset: Dataset, name: str) -> Task:
             f"{setting}: the task {name} has no such setting; leave it out.", name="bad-setting"
         )
     return table.create(name, dataset.fields, **options)
-
-
-class Built(NamedTuple):
-    """The network with the task's head, the card that rebuilds it, and how it will learn."""
-
-    model: nn.Module
-    card: ModelCard
-    plan: Plan
-    told: tuple[str, ...]
-
-
-def _network(
-    recipe: Recipe,
-    prepared: Prepared,
-    task: Task,
-    some: Callable[..., Batches],
-    unlabelled: Callable[[Backbone], list[str]],
-    *,
-    module: nn.Module | None,
-    start: Start | None,
-) -> Built:
-    height, width = recipe.data.imgsz or (0, 0)
-    channels = recipe.data.channels or 3
-    name = recipe.model.name or ""
-    arguments: dict[str, Any] = {}
-    if module is None:
-        wanted = {
-            "in_channels": channels,
-            **recipe.model.model_dump(include=BUILT_WITH),
-        }
-        arguments = {key: value for key, value in wanted.items() if value is not None}
-        backbone: Any = catalog.network(name, **arguments)
-        if isinstance(backbone, Whitens) and start is None:
-            backbone.whiten(next(some(size=WHITENED).epoch(0)).inputs.cpu())
-    else:
-        name, backbone = OWN, as_backbone(module)
-    card = ModelCard(
-        task=task.name,
-        fields=task.fields,
-        model=name,
-        arguments=arguments,
-        preprocessing=Preprocessing(
-            height=height,
-            width=width,
-            channels=channels,
-            fit=recipe.data.fit or "crop",
-            margin=recipe.data.margin,
-            mean=recipe.data.mean or (),
-            std=recipe.data.std or (),
-            background=recipe.data.background,
-        ),
-        task_arguments=task.arguments(),
-        data={
-            "name": prepared.dataset.name,
-            "examples": int((prepared.part == "train").sum()),
-            "digest": prepared.manifest["digest"],
-            **_scale(prepared),
-        },
-        versions={key: environment()[key] for key in ("saccade", "torch", "python")},
-    )
-    # what stands on a backbone is as new as a head
-    below: Any = getattr(backbone, "backbone", backbone)
-    told = unlabelled(below)
-    body = set(below.parameters())
-    model = task.build(backbone)
-    if isinstance(task, FromExamples):
-        told += task.begin(model, some().epoch(0))
-    if start is not None:
-        told += starting.place(model, body, start, task.fields, recipe.model.weights or "")
-    plan = starting.plan(recipe, model, below, body)
-    told += starting.plan_sentences(recipe, plan, examples=int((prepared.part == "train").sum()))
-    plan.begin(model, 0)
-    drop_after(model, recipe.model.dropout_behind)
-    return Built(model, card, plan, tuple(told))
-
-
-def _scale(prepared: Prepared) -> dict[str, float]:
-    """How much smaller pictures with masks were made, where that was the same for all.
-
-    Then a larger picture can be seen at the same scale, tile by tile, and not as a smaller one.
-    """
-    if not any(field.kind == "mask" for field in prepared.dataset.fields):
-        return {}
-    scales = prepared.ingested.geometry.matrix[:, [0, 1], [0, 1]]
-    alike = float(scales.max()) - float(scales.min()) < 0.01 * float(scales.max())
-    return {"scale": round(float(scales.median()), 6)} if alike else {}
-
-
-def _with_origin(card: ModelCard, run: RunFolder, begun: bool, start: Start | None) -> ModelCard:
-    """The card with source and licence of the weights a run started from, also when it goes on."""
-    if start is not None:
-        return replace(card, source=start.source, licence=start.licence)
-    origin = run.read_args().get("run", {}).get("weights", {}) if begun else {}
-    return replace(card, source=origin.get("source", ""), licence=origin.get("licence", ""))
-
-
-WHITENED = 2000
-"""Pictures whose patches set a whitening first layer."""
-
-
-BUILT_WITH = {
-    *("norm", "act", "init", "dropout", "stem", "stochastic_depth"),
-    *("backbone", "upsampling", "width", "anchors", "scales", "rule"),
-}
-"""Settings of the model that its builder takes."""
 
 
 def _probe(prepared: Prepared, rows: Tensor, recipe: Recipe, hardware: Hardware) -> Batch | None:

@@ -36,7 +36,7 @@ def settle(
 
     make: the optimiser of a network as a recipe has it.
     """
-    check_mixing(recipe)
+    check_fits_task(recipe)
     told: list[str] = []
     if recipe.train.accumulate is None:
         count = _pieces(recipe, model, task, train, hardware)
@@ -62,8 +62,14 @@ def settle(
     return recipe, told
 
 
-def check_mixing(recipe: Recipe) -> None:
-    """Raises SaccadeError where mixtures are asked for and the task cannot learn from them."""
+def check_fits_task(recipe: Recipe) -> None:
+    """Raises SaccadeError where mixtures or views are asked for that the task cannot take."""
+    if recipe.train.views != "plain" and not table.accepts(recipe.task or "", "views"):
+        raise SaccadeError(
+            f"train.views: the task {recipe.task} answers from one view; tasks with several: "
+            f"{', '.join(name for name in table.TASKS if table.accepts(name, 'views'))}.",
+            name="bad-setting",
+        )
     wanted = [name for name in ("mixup", "cutmix") if getattr(recipe.augment, name)]
     if wanted and recipe.task not in table.MIXES:
         raise SaccadeError(

@@ -284,8 +284,11 @@ def _finish(experiment: Experiment, progress: Progress) -> None:
     undecided = Recorder()
     _evaluate(experiment, experiment.dev, undecided)
     targets = prepared.targets_of(prepared.rows("dev"))
-    card = replace(card, decision=experiment.task.decide(undecided.results, targets))
-    # thresholds are part of the network from here on, so everything kept is scored with them
+    decision = dict(experiment.task.decide(undecided.results, targets))
+    if experiment.recipe.train.views != "plain":
+        decision["views"] = experiment.recipe.train.views
+    card = replace(card, decision=decision)
+    # decisions are part of the network from here on, so everything kept is scored with them
     final = replace(experiment, task=table.from_card(card))
     parts = {"train": final.closing, "train-dev": final.bridge, "dev": final.dev}
     for split, batches in parts.items():

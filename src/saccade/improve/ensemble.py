@@ -150,11 +150,17 @@ def _write(
 
 
 def _decision(decisions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Thresholds for averaged probabilities: the average of the members' thresholds."""
-    return {key: _averaged([each[key] for each in decisions]) for key in decisions[0]}
+    """Thresholds for averaged probabilities: the average of the members' thresholds.
+
+    Views are those of the first member, where all have some.
+    """
+    shared = [key for key in decisions[0] if all(key in each for each in decisions)]
+    return {key: _averaged([each[key] for each in decisions]) for key in shared}
 
 
 def _averaged(values: Sequence[Any]) -> Any:
+    if isinstance(values[0], str):
+        return values[0]
     if isinstance(values[0], Mapping):
         return {key: _averaged([value[key] for value in values]) for key in values[0]}
     return np.mean(np.asarray(values, dtype=float), axis=0).tolist()

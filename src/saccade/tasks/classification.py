@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from saccade.ops import intervals, losses, scores
+from saccade.ops.views import VIEWS, views_of
 from saccade.protocols import Backbone, Sampling
 from saccade.tasks import heads, measures
 from saccade.types import Batch, Classification, Field, Measure, Result, Scored
@@ -25,6 +26,7 @@ class ClassificationTask:
     loss_name        "cross-entropy", or "focal" with its `gamma`: easy examples count less
     binary           with two classes: two softmax units, or one sigmoid unit for the second class
     sampling         "balanced": the loop draws classes equally often
+    views            how an answer sees its picture: outputs are averaged over `ops.views.VIEWS`
 
     Losses of `evaluate` are the cross-entropy without smoothing, weights or gamma; errors are 0 or
     1.
@@ -37,6 +39,7 @@ class ClassificationTask:
     gamma: float = 2.0
     binary: Literal["softmax", "sigmoid"] = "softmax"
     sampling: Sampling = "once"
+    views: str = "plain"
     name: str = field(default="classification", init=False)
 
     def __post_init__(self) -> None:
@@ -48,6 +51,7 @@ class ClassificationTask:
         )
         heads.check_choice("loss_name", self.loss_name, ("cross-entropy", "focal"))
         heads.check_choice("binary", self.binary, ("softmax", "sigmoid"))
+        heads.check_choice("views", self.views, VIEWS)
         heads.check_smoothing(self.label_smoothing)
         if self.class_weights is not None and not isinstance(self.class_weights, str):
             weights = heads.numbers(self.class_weights, len(self.classes), "class_weights")
@@ -87,11 +91,14 @@ class ClassificationTask:
         )
 
     def evaluate(self, model: nn.Module, batch: Batch) -> Scored:
-        embeddings, outputs = heads.embed_and_classify(model, batch.inputs)
+        plain, *others = views_of(batch.inputs, self.views)
+        embeddings, outputs = heads.embed_and_classify(model, plain)
+        outputs = averaged([outputs, *(heads.outputs_only(model, view) for view in others)])
         return replace(self.score(outputs, batch.targets), embeddings=embeddings)
 
     def predict(self, model: nn.Module, batch: Batch) -> list[Result]:
-        return list(self.decode(heads.outputs_only(model, batch.inputs)))
+        views = views_of(batch.inputs, self.views)
+        return list(self.decode(averaged([heads.outputs_only(model, view) for view in views])))
 
     def metric(self) -> ClassificationMetric:
         return ClassificationMetric(self.field_name, self.classes)
@@ -140,6 +147,11 @@ class ClassificationTask:
             "class_weights='balanced' has no numbers yet: call fit(targets) before training",
         )
         return losses.constant(cast("tuple[float, ...]", self.class_weights), device)
+
+
+def averaged(outputs: list[Tensor]) -> Tensor:
+    """The mean of equally shaped outputs."""
+    return outputs[0] if len(outputs) == 1 else torch.stack(outputs).mean(dim=0)
 
 
 def finite_rows(values: Tensor) -> Tensor:

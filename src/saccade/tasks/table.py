@@ -67,8 +67,8 @@ def own(module: nn.Module) -> Backbone:
 
 
 def from_card(card: ModelCard) -> Task:
-    """The task a model was trained for, with the thresholds chosen on dev."""
-    return create(card.task, card.fields, **card.task_arguments, **card.decision)
+    """The task a model was trained for, with the thresholds and views it decides by."""
+    return create(card.task, card.fields, **{**card.task_arguments, **card.decision})
 
 
 def _find(name: str) -> type[Any]:
