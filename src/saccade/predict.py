@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from saccade.data.batches import prepare
+from saccade.data.read import picture
 from saccade.data.resize import read_picture
 from saccade.errors import SaccadeError
 from saccade.models import catalog
-from saccade.protocols import Task
+from saccade.protocols import Selects, Task
 from saccade.tasks import table
 from saccade.tasks.committee import Committee, answers_of
 from saccade.tasks.own import as_backbone
@@ -79,6 +80,32 @@ class Predictor:
         for start in range(0, len(items), batch):
             answers += self._predict(items[start : start + batch])
         return answers
+
+    def selecting(self, *, conf: float | None = None, iou: float | None = None) -> Predictor:
+        """The same with another confidence from which boxes are shown, and another overlap of two.
+
+        conf: for every class, instead of those chosen on dev. Raises SaccadeError where the task
+        does not answer with any number of boxes.
+        """
+        if not isinstance(self.task, Selects):
+            raise SaccadeError(
+                f"conf and iou choose among boxes; the task {self.task.name} does not answer with "
+                "any number of them",
+                name="wrong-task",
+            )
+        return replace(self, task=self.task.selecting(conf=conf, iou=iou))
+
+    def one_by_one(
+        self, sources: Any, find: Callable[[np.ndarray], Result]
+    ) -> Iterator[Prediction]:
+        """What `find` makes of each picture, (H, W, C) uint8 as large as it is."""
+        for name, item in expand(sources):
+            try:
+                pixels = _in_full(item, self.card.preprocessing)
+            except SaccadeError as error:
+                yield Prediction(source=name, error=error.message)
+                continue
+            yield Prediction(source=name, result=find(pixels))
 
     def _predict(self, items: Sequence[tuple[str, Any]]) -> list[Prediction]:
         pictures: list[tuple[np.ndarray, tuple[int, int]]] = []
@@ -234,12 +261,26 @@ def _files(path: Path) -> list[Path]:
     return sorted(Path(name) for name in found if Path(name).is_file())
 
 
+Read = TypeVar("Read")
+
+
 def _decode(item: Any, preprocessing: Preprocessing) -> tuple[np.ndarray, tuple[int, int]]:
     """The picture as large as the network needs it, and its displayed size."""
+    return _read(item, lambda given: read_picture(given, preprocessing))
+
+
+def _in_full(item: Any, preprocessing: Preprocessing) -> np.ndarray:
+    """(H, W, C) uint8, as large as it is."""
+    channels, background = preprocessing.channels, preprocessing.background
+    return _read(item, lambda given: picture(given, channels=channels, background=background))
+
+
+def _read(item: Any, decode: Callable[[Any], Read]) -> Read:
+    """What `decode` makes of an array or of a file's bytes; errors name the file."""
     if isinstance(item, np.ndarray):
-        return read_picture(item, preprocessing)
+        return decode(item)
     try:
-        return read_picture(item.read_bytes(), preprocessing)
+        return decode(item.read_bytes())
     except OSError as error:
         raise SaccadeError(f"{item}: cannot be read ({error.strerror}).", files=[item]) from error
     except SaccadeError as error:

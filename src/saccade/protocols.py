@@ -167,6 +167,25 @@ class FromExamples(Protocol):
         ...
 
 
+@runtime_checkable
+class Selects(Protocol):
+    """A task that answers with boxes: those it is sure enough of, without duplicates in a class.
+
+    iou   overlap beyond which the weaker of two boxes is dropped
+    most  boxes in one picture
+    """
+
+    @property
+    def iou(self) -> float: ...
+
+    @property
+    def most(self) -> int: ...
+
+    def selecting(self, *, conf: float | None = None, iou: float | None = None) -> Task:
+        """The task with this confidence for every class and this overlap; None = as it is."""
+        ...
+
+
 class Metric(Protocol):
     """Accumulates scored batches; a fresh one for every evaluation."""
 

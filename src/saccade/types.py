@@ -533,7 +533,7 @@ class ModelCard:
     model         name in the catalogue;  arguments: what its builder was called with
     decision      thresholds chosen on dev, views whose answers are averaged
     metrics       measured on dev, name -> {value, low, high, n}
-    data          name, number of examples and digest of the training data
+    data          name, number of examples and digest of the training data; how large pictures were
     versions      of saccade, torch and Python that made it;  licence, source: of pretrained weights
     """
 

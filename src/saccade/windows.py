@@ -18,14 +18,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from saccade.data.read import picture
 from saccade.errors import SaccadeError, unknown_name
 from saccade.ops import boxes
 from saccade.ops.cost import describe, total
 from saccade.ops.fully_convolutional import FullyConvolutional, fully_convolutional
 from saccade.ops.losses import two_logits
 from saccade.ops.suppression import suppress
-from saccade.predict import Prediction, Predictor, expand
+from saccade.predict import Prediction, Predictor
 from saccade.protocols import Backbone
 from saccade.types import Detections
 
@@ -117,24 +116,7 @@ class SlidingWindows:
 
     def __call__(self, sources: Any) -> list[Prediction]:
         """One prediction per picture, as `Predictor` gives them, with `Detections` as results."""
-        answers = []
-        for name, item in expand(sources):
-            try:
-                pixels = self._pixels(item)
-            except SaccadeError as error:
-                answers.append(Prediction(source=name, error=f"{name}: {error.message}"))
-                continue
-            answers.append(Prediction(source=name, result=self.find(pixels)))
-        return answers
-
-    def _pixels(self, item: Any) -> np.ndarray:
-        """(H, W, C) uint8."""
-        preprocessing = self.predictor.card.preprocessing
-        return picture(
-            item if isinstance(item, np.ndarray) else item.read_bytes(),
-            channels=preprocessing.channels,
-            background=preprocessing.background,
-        )
+        return list(self.predictor.one_by_one(sources, self.find))
 
     @torch.inference_mode()
     def find(self, pixels: np.ndarray) -> Detections:

@@ -54,3 +54,8 @@ def test_a_detection_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert scored["split"] == "test"
     answers = run(capsys, "predict", str(folder), str(tmp_path / "data" / "0.png"))
     assert set(answers[0]) == {"source", "labels", "scores", "boxes"}
+    some = ("predict", str(folder), str(tmp_path / "data" / "0.png"))
+    every = run(capsys, *some, "--conf", "0", "--iou", "0.99", "--tiles", "--tile", "32")
+    assert len(every[0]["boxes"]) > len(answers[0]["boxes"])
+    assert card["data"]["side"] == 64
+    assert main([*some, "--tile", "32"]) == 2

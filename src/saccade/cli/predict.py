@@ -13,6 +13,7 @@ from saccade.errors import SaccadeError
 
 if TYPE_CHECKING:
     from saccade.predict import Prediction, Predictor
+    from saccade.tiled import Tiles
     from saccade.windows import SlidingWindows
 
 CHUNK = 64
@@ -38,14 +39,39 @@ NEW = "\0"
     "into a new folder runs/predict/NAME.",
 )
 @key(
+    "--conf",
+    type=float,
+    group="Boxes",
+    help="Least confidence of a box; of detection, instead of the one chosen for each class on "
+    "dev.  [--windows: 0.9]",
+)
+@key(
+    "--iou",
+    type=float,
+    group="Boxes",
+    help="Overlap of two boxes of a class, at most.  [0.6; --windows: 0.3]",
+)
+@key(
+    "--tiles",
+    is_flag=True,
+    group="Boxes",
+    help="Detect in tiles that overlap, in which small things of large pictures stay as large as "
+    "in training, and in the whole picture; boxes found twice are merged.",
+)
+@key(
+    "--tile",
+    type=int,
+    metavar="SIDE",
+    group="Boxes",
+    help="Of a tile, in pixels of the picture; the usual side of training pictures when left out.",
+)
+@key(
     "--windows",
     is_flag=True,
     group="Sliding windows",
     help="Run a classifier of close crops over whole pictures: boxes from every window at several "
     "scales, in one pass each.",
 )
-@key("--conf", type=float, group="Sliding windows", help="Least probability of a box.  [0.9]")
-@key("--iou", type=float, group="Sliding windows", help="Overlap of two boxes, at most.  [0.3]")
 @key("--scales", type=int, group="Sliding windows", help="Of each picture, by 1.41.  [5]")
 @key(
     "--background",
@@ -62,9 +88,11 @@ def command(
     run: str,
     sources: tuple[str, ...],
     save: str | None,
-    windows: bool,
     conf: float | None,
     iou: float | None,
+    tiles: bool,
+    tile: int | None,
+    windows: bool,
     scales: int | None,
     background: str | None,
     batch: int,
@@ -79,6 +107,10 @@ def command(
     "photos/*.jpg". Unreadable pictures are named and passed over; when none can be read, the exit
     code is 1.
     """
+    if windows and tiles:
+        raise click.UsageError(
+            "--windows is for classifiers, --tiles for detectors: leave one out."
+        )
     if save is not None and save != NEW and Path(save).is_file():
         raise click.UsageError(
             f"--save {save}: that is a file. Write --save=DIR, or put --save last."
@@ -86,8 +118,12 @@ def command(
     from saccade import predict
 
     predictor = predict.load(run, device=device)
-    given = {"conf": conf, "iou": iou, "scales": scales, "background": background}
-    slide = _slide(predictor, windows, {k: v for k, v in given.items() if v is not None})
+    limits = _given(conf=conf, iou=iou)
+    slide: SlidingWindows | Tiles | None
+    slide = _slide(predictor, windows, limits, _given(scales=scales, background=background))
+    if slide is None:
+        predictor = predictor.selecting(**limits) if limits else predictor
+        slide = _tiles(predictor, tiles, tile, batch)
     answers: list[Prediction] = []
     files = [path for _, path in predict.expand(list(sources))]
     with output.reporter() as reporter:
@@ -106,7 +142,13 @@ def command(
     output.value(values)
 
 
-def _slide(predictor: Predictor, wanted: bool, given: dict[str, Any]) -> SlidingWindows | None:
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _slide(
+    predictor: Predictor, wanted: bool, limits: dict[str, Any], given: dict[str, Any]
+) -> SlidingWindows | None:
     """The classifier as a detector, where that is asked for."""
     if not wanted:
         if given:
@@ -115,7 +157,18 @@ def _slide(predictor: Predictor, wanted: bool, given: dict[str, Any]) -> Sliding
         return None
     from saccade.windows import Settings, SlidingWindows
 
-    return SlidingWindows(predictor, Settings(**given))
+    return SlidingWindows(predictor, Settings(**limits, **given))
+
+
+def _tiles(predictor: Predictor, wanted: bool, side: int | None, batch: int) -> Tiles | None:
+    """The detector for large pictures, where that is asked for."""
+    if not wanted:
+        if side is not None:
+            raise click.UsageError("--tile: goes with --tiles.")
+        return None
+    from saccade.tiled import Tiles
+
+    return Tiles(predictor, side, batch=batch)
 
 
 def _tell(output: Output, answers: list[Prediction]) -> None:

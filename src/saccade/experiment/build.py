@@ -129,11 +129,15 @@ def _card(
 
 
 def _scale(prepared: Prepared) -> dict[str, float]:
-    """How much smaller pictures with masks were made, where that was the same for all.
+    """How much smaller pictures with masks were made, where that was the same for all; and how
+    large pictures with boxes usually are.
 
     Then a larger picture can be seen at the same scale, tile by tile, and not as a smaller one.
     """
-    if not any(field.kind == "mask" for field in prepared.dataset.fields):
+    kinds = {field.kind for field in prepared.dataset.fields}
+    if "boxes" in kinds:
+        return {"side": int(prepared.ingested.geometry.size.amax(1).median())}
+    if "mask" not in kinds:
         return {}
     scales = prepared.ingested.geometry.matrix[:, [0, 1], [0, 1]]
     alike = float(scales.max()) - float(scales.min()) < 0.01 * float(scales.max())

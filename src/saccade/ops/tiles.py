@@ -1,4 +1,4 @@
-"""Large pictures piece by piece: overlapping tiles, their seams blended, memory bounded."""
+"""Large pictures piece by piece: overlapping tiles, seams blended or boxes merged."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
+
+from saccade.ops.boxes import area
+from saccade.ops.suppression import suppress
 
 
 def places(side: int, tile: int, overlap: int, multiple: int) -> list[int]:
@@ -81,3 +84,39 @@ def in_tiles(
         weight[rows, columns] += own
     assert total is not None
     return total / weight.clamp(min=1e-6)
+
+
+def merge(
+    boxes: Tensor,
+    scores: Tensor,
+    labels: Tensor,
+    cut: Tensor,
+    *,
+    threshold: float,
+    limit: int,
+) -> Tensor:
+    """Boxes found in tiles that overlap -> (n,) int64 rows of those that stay, best first.
+
+    Whole things are suppressed as usual. A thing that a tile's border cuts is dropped where a box
+    of its class that stays covers more than `threshold` of it; the largest pieces come first.
+
+    Args:
+        boxes: (M, 4) in the picture.
+        scores: (M,).
+        labels: (M,).
+        cut: (M,) bool, whether the tile's border cuts the box.
+        threshold: IoU of two whole boxes, covered share of a piece.
+        limit: how many stay at most.
+    """
+    whole, pieces = (~cut).nonzero()[:, 0], cut.nonzero()[:, 0]
+    stay = whole[
+        suppress(boxes[whole], scores[whole], labels[whole], threshold=threshold, limit=limit)
+    ]
+    areas = area(boxes)
+    for row in pieces[areas[pieces].argsort(descending=True, stable=True)]:
+        low = torch.maximum(boxes[row, :2], boxes[stay, :2])
+        high = torch.minimum(boxes[row, 2:], boxes[stay, 2:])
+        covered = area(torch.cat([low, high], 1)) > threshold * areas[row]
+        if not bool((covered & (labels[stay] == labels[row])).any()):
+            stay = torch.cat([stay, row[None]])
+    return stay[scores[stay].argsort(descending=True, stable=True)][:limit]

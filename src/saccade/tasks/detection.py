@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import torch
@@ -71,6 +71,15 @@ class DetectionTask:
 
     def fit(self, targets: Mapping[str, Any]) -> DetectionTask:
         return self
+
+    def selecting(self, *, conf: float | None = None, iou: float | None = None) -> DetectionTask:
+        """The task with this confidence for every class and this overlap; None = as it is."""
+        heads.check_option(conf is None or 0 <= conf <= 1, f"conf: expected 0..1, found {conf}")
+        return replace(
+            self,
+            thresholds=self.thresholds if conf is None else (conf,) * len(self.classes),
+            iou=self.iou if iou is None else iou,
+        )
 
     def arguments(self) -> dict[str, Any]:
         return heads.option_values(self)
