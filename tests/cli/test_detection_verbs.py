@@ -49,7 +49,7 @@ def test_a_detection_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     card = json.loads((folder / "weights" / "card.json").read_text())
     assert len(card["decision"]["thresholds"]) == 2
     assert "anchors in pixels" in (folder / "log.txt").read_text()
-    assert (folder / "report.html").is_file()
+    assert 'id="objects"' in (folder / "report.html").read_text()
     scored = run(capsys, "val", str(folder), "--split", "test")
     assert scored["split"] == "test"
     answers = run(capsys, "predict", str(folder), str(tmp_path / "data" / "0.png"))

@@ -11,11 +11,15 @@ from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 360, 230
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 10, 30
+SHARES = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
 
 
 @dataclass(frozen=True)
 class Line:
-    """One curve. style: "train", "dev" or "plain", a class of the style sheet."""
+    """One curve. style: "train", "dev", "plain" or "c0" to "c7", a class of the style sheet.
+
+    name: in the reading of the values under the pointer; empty = not read.
+    """
 
     name: str
     style: str
@@ -24,28 +28,38 @@ class Line:
 
 
 def lines(
-    curves: Sequence[Line], *, log: bool = False, mark: float | None = None, across: str = "epoch"
+    curves: Sequence[Line],
+    *,
+    log: bool = False,
+    mark: float | None = None,
+    across: str = "epoch",
+    shares: bool = False,
 ) -> Markup:
     """Curves over epochs, or what `across` names.
 
-    log: logarithmic y, for values above 0; mark: an x to point out.
+    log: logarithmic y, for values above 0; mark: an x to point out; shares: both axes are 0 to 1.
     """
     points = [value for curve in curves for value in curve.y if math.isfinite(value)]
     if not points:
         return Markup("")
     xs = [value for curve in curves for value in curve.x]
-    low, high, marks = _range(min(points), max(points), log)
-    to_x = _scale(min(xs), max(xs), LEFT, WIDTH - RIGHT, False)
+    low, high, marks = (0, 1, SHARES) if shares else _range(min(points), max(points), log)
+    ends = (0.0, 1.0) if shares else (min(xs), max(xs))
+    to_x = _scale(ends[0], ends[1], LEFT, WIDTH - RIGHT, False)
     to_y = _scale(low, high, HEIGHT - BOTTOM, TOP, log)
-    parts = [_grid(marks, to_y), _x_axis(xs, to_x, across)]
+    axis = _x_marks(SHARES, to_x, across) if shares else _x_axis(xs, to_x, across)
+    parts = [_grid(marks, to_y), axis]
     if mark is not None and len(set(xs)) > 1:
         parts.append(_vertical(to_x(mark), "best"))
     parts += [_curve(curve, to_x, to_y) for curve in curves]
     parts.append(f'<line class="cursor" y1="{TOP}" y2="{HEIGHT - BOTTOM}" x1="-9" x2="-9"/>')
     data = {
+        "across": across,
         "x": list(curves[0].x),
         "px": [round(to_x(value), 1) for value in curves[0].x],
-        "series": [{"name": curve.name, "y": list(map(short, curve.y))} for curve in curves],
+        "series": [
+            {"name": curve.name, "y": list(map(short, curve.y))} for curve in curves if curve.name
+        ],
     }
     return _svg("".join(parts), f' data-curves="{escape(json.dumps(data))}"')
 

@@ -68,7 +68,7 @@ def _class_row(row: Mapping[str, Any], threshold: float | None) -> dict[str, Any
         "name": row["name"],
         "examples": row.get("examples"),
         "measures": shown,
-        "average_precision": row.get("average_precision"),
+        "average_precision": row.get("average_precision", row.get("ap50")),
         "threshold": threshold,
         "rank": 2.0 if rank is None else rank,
     }

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from saccade.diagnose import Diagnosis
 from saccade.files import write_atomic
-from saccade.report import advice, charts, health, masks, outcomes, sections
+from saccade.report import advice, charts, health, masks, objects, outcomes, sections
 from saccade.report.records import Records
 from saccade.training.run import RunFolder
 
@@ -50,6 +50,7 @@ def render(records: Records, diagnosis: Diagnosis | None = None) -> str:
         class_tables=outcomes.class_tables(records),
         regressions=outcomes.regressions(records),
         mistakes=outcomes.mistakes(records),
+        objects=objects.section(records),
         masks=masks.section(records),
         shown_measures=sections.without_classes,
         data=sections.data(records),

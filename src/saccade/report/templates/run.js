@@ -1,5 +1,5 @@
 "use strict";
-// a cursor that reads the curves at the nearest epoch
+// a cursor that reads the curves at the nearest place
 for (const svg of document.querySelectorAll("svg[data-curves]")) {
   const data = JSON.parse(svg.dataset.curves);
   const readout = svg.parentElement.querySelector(".readout");
@@ -12,7 +12,7 @@ for (const svg of document.querySelectorAll("svg[data-curves]")) {
     cursor.setAttribute("x1", data.px[near]);
     cursor.setAttribute("x2", data.px[near]);
     const values = data.series.map((one) => `${one.name} ${one.y[near]}`).join(", ");
-    readout.textContent = `epoch ${data.x[near]}: ${values}`;
+    readout.textContent = `${data.across} ${data.x[near]}: ${values}`;
   });
   svg.addEventListener("pointerleave", () => {
     cursor.setAttribute("x1", -9);
