@@ -31,6 +31,20 @@ def _height_and_width(value: Any) -> Any:
 Size = Annotated[tuple[int, int], BeforeValidator(_height_and_width)]
 """Height and width in pixels; one number stands for both."""
 
+
+def _shapes(value: Any) -> Any:
+    """A number up to 20, or pairs of sides."""
+    pairs = value if isinstance(value, list | tuple) else []
+    good = all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs) and all(
+        isinstance(side, int | float) and side > 0 for pair in pairs for side in pair
+    )
+    if value is None or (pairs and good) or (isinstance(value, int) and 0 <= value <= 20):
+        return value
+    raise ValueError("expected 0 to 20, or shapes in pixels: [[width, height], ...]")
+
+
+Anchors = Annotated[int | tuple[tuple[float, float], ...] | None, BeforeValidator(_shapes)]
+
 Share = Limited(default=None, ge=0, lt=1)
 
 
@@ -108,8 +122,10 @@ class ModelRecipe(Part):
     """One of `saccade models`, or timm/NAME; a detector: yolo, yolov2, yolov3."""
     backbone: str | None = None
     """Network of `saccade models` that a detector or unet stands on."""
-    anchors: int | None = Limited(default=None, ge=0, le=20)
-    """Shapes a detector begins from, on each scale; 0 = none: one object a cell, sizes in cells."""
+    anchors: Anchors = None
+    """Shapes a detector begins from: how many on each scale, found by k-means of the boxes (0 =
+    none: one object a cell, sizes in cells); or the shapes, [[width, height], ...] in pixels of the
+    input."""
     scales: int | None = Limited(default=None, ge=1, le=5)
     """Maps a detector answers on, the coarsest ones."""
     rule: Literal["centre", "several"] | None = None

@@ -42,13 +42,18 @@ def test_a_detection_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         *("train", str(table), "--task", "detection", "--imgsz", "64", "--epochs", "1"),
         *("--backbone", "mobilenet_v2_035", "--project", str(tmp_path / "runs")),
         *("--set", "train.health=false", "--set", "data.test=0.2"),
+        *("--set", "model.anchors=[[20, 20], [24, 24], [40, 30]]"),
     )
     assert found["task"] == "detection"
     assert set(found["metrics"]) == {"map50", "map"}
     folder = Path(found["run"])
     card = json.loads((folder / "weights" / "card.json").read_text())
     assert len(card["decision"]["thresholds"]) == 2
-    assert "anchors in pixels" in (folder / "log.txt").read_text()
+    assert "anchors in pixels, width x height: 20 x 20" in (folder / "log.txt").read_text()
+    described = run(capsys, "describe", str(folder))
+    assert described["grids"] == [[16, 16], [8, 8], [4, 4]]  # a small stem
+    assert described["anchors"][2] == [[40.0, 30.0]]
+    assert described["objects"] > 8
     assert 'id="objects"' in (folder / "report.html").read_text()
     scored = run(capsys, "val", str(folder), "--split", "test")
     assert scored["split"] == "test"

@@ -124,9 +124,25 @@ def test_decoding_undoes_the_targets():
 def test_two_objects_at_one_place_collide():
     boxes = [torch.tensor([[10.0, 10, 30, 30], [11, 11, 30, 31], [60, 60, 90, 90]])]
     one = torch.tensor([[[20.0, 20.0]]])
-    assert grid.collisions(boxes, one, (32,), [(3, 3)]) == 1
+    assert grid.collisions(boxes, one, (32,), [(3, 3)]) == (1, 1)
     shapes = torch.tensor([[[20.0, 20.0], [19.0, 21.0]]])
-    assert grid.collisions(boxes, shapes, (32,), [(3, 3)]) == 0
+    assert grid.collisions(boxes, shapes, (32,), [(3, 3)]) == (1, 0)
+
+
+def test_shapes_can_be_given():
+    shapes = [[60, 30], [10, 13], [33, 23], [16, 30], [90, 90], [30, 61]]
+    detector = small(anchors=shapes)
+    assert detector.num_anchors == 2
+    detector.fit_anchors(torch.rand(50, 2) * 90)  # what is given stays
+    assert detector.anchors.tolist() == [
+        *([[10, 13], [16, 30]], [[33, 23], [60, 30]], [[30, 61], [90, 90]])
+    ]
+    told = detector.tell([BOXES], (96, 96))
+    assert "grid: 12 x 12, 6 x 6, 3 x 3 cells" in told[0]
+    assert "10 x 13, 16 x 30; 33 x 23, 60 x 30; 30 x 61, 90 x 90" in told[0]
+    assert "0 of 3 objects share their cell" in told[1]
+    with pytest.raises(SaccadeError, match="5 shapes for 3 scales"):
+        small(anchors=shapes[:5])
 
 
 def test_several_places_lie_around_the_centre():

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from saccade.cli.keys import Size, json_key, key, sides, verb
+from saccade.cli.described import Described, Given, boxes, describe, options
+from saccade.cli.keys import Size, json_key, key, verb
 from saccade.cli.output import Output, count
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from saccade.ops.cost import Row
 
 
@@ -21,6 +19,20 @@ if TYPE_CHECKING:
 @key("--imgsz", type=Size(), group="Input", help="Side, or HEIGHT,WIDTH; the paper's by default.")
 @key("--channels", type=int, group="Input", help="1 grey, 3 RGB; the paper's by default.")
 @key("--classes", type=int, group="Input", help="Outputs; the paper's by default.")
+@key(
+    "--data",
+    metavar="DATA",
+    group="Detectors",
+    help="Fit the anchors to the boxes of DATA and count objects that share a cell.",
+)
+@key(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    group="Input",
+    help="Any setting model.*, such as model.backbone=resnet18 or model.anchors=5; repeatable.",
+)
 @json_key
 @click.pass_obj
 def command(
@@ -29,52 +41,30 @@ def command(
     imgsz: int | tuple[int, int] | None,
     channels: int | None,
     classes: int | None,
+    data: str | None,
+    settings: tuple[str, ...],
 ) -> None:
     """Show a network layer by layer, or compare several stage by stage.
+
+    MODEL is one of `saccade models`, a detector (yolo, yolov2, yolov3, rcnn, fast_rcnn,
+    faster_rcnn), or a run. Of YOLO also the grids, the anchors, and how many objects of DATA or of
+    the run's training part share a cell.
 
     For each layer: the output (channels x height x width), parameters, multiply-adds of one
     picture, and the receptive field in pixels of the input. Below: the same by stage, the memory of
     its activations, and what its layout saves. Nothing is computed or downloaded.
     """
-    described = {name: _describe(name, imgsz, channels, classes) for name in models}
+    given = Given(imgsz, channels, classes, boxes(data, imgsz), options(settings))
+    described = {name: describe(name, given) for name in models}
     if len(described) == 1 and not output.as_json:
         _tell_one(output, described[models[0]])
     elif not output.as_json:
         _tell_side_by_side(output, described)
+    for name, each in described.items():
+        for line in each.grid.sentences() if each.grid else ():
+            output.line(line if len(described) == 1 else f"{name}: {line}")
     values = [_value(each) for each in described.values()]
     output.value(values[0] if len(values) == 1 else values)
-
-
-@dataclass(frozen=True)
-class Described:
-    """A network of sizes without values, its input (C, H, W) and its rows."""
-
-    name: str
-    network: nn.Module
-    input: tuple[int, int, int]
-    rows: list[Row]
-
-
-def _describe(
-    name: str, imgsz: int | tuple[int, int] | None, channels: int | None, classes: int | None
-) -> Described:
-    from torch import nn
-
-    from saccade.models import catalog
-    from saccade.ops import cost
-
-    def build() -> nn.Module:
-        wanted = {"num_classes": classes, "in_channels": channels}
-        given = {key: value for key, value in wanted.items() if value is not None}
-        network = catalog.network(name, **given)
-        assert isinstance(network, nn.Module)
-        return network
-
-    network = cost.empty(build)
-    paper = catalog.INPUT.get(name, (3, 416, 416) if name in catalog.DETECTORS else (3, 224, 224))
-    height, width = paper[1:] if imgsz is None else sides(imgsz)
-    shape = (channels or paper[0], height, width)
-    return Described(name, network, shape, cost.describe(network, shape))
 
 
 def _tell_one(output: Output, it: Described) -> None:
@@ -231,6 +221,7 @@ def _value(it: Described) -> dict[str, Any]:
             }
             for row in it.rows
         ],
+        **({} if it.grid is None else it.grid._asdict()),
     }
 
 

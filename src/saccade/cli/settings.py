@@ -56,7 +56,8 @@ SETTINGS = {
     "augment.cutmix": "a rectangle of another picture pasted in: likewise",
     "model.name": "one of `saccade models`, timm/NAME, or yolo, yolov2, yolov3",
     "model.backbone": "what a detector or unet stands on: one of `saccade models`",
-    "model.anchors": "shapes a detector begins from, on each scale; 0 = none",
+    "model.anchors": "shapes a detector begins from: how many a scale, 0 = none, or the shapes, "
+    "[[width, height], ...] in pixels of the input",
     "model.scales": "maps a detector answers on, the coarsest ones",
     "model.rule": "who learns from an object: centre = one cell, several",
     "model.weights": "start from imagenet, a weights file or a run; none = at random",

@@ -139,7 +139,7 @@ def ingest(
     found = list(each(survey(dataset, max_pixels), len(dataset), workers))
     seen = [item for item in found if isinstance(item, Seen)]
     options = Options(
-        **_choose(dataset, seen, height=height, width=width, channels=channels, fit=fit),
+        **choose(dataset, seen, height=height, width=width, channels=channels, fit=fit),
         margin=margin,
         background=background,
         max_pixels=max_pixels,
@@ -154,7 +154,7 @@ def ingest(
     return _ingested(job, pixels, columns, notices_of(faults))
 
 
-def _choose(
+def choose(
     dataset: Dataset,
     seen: Sequence[Seen],
     *,
@@ -163,7 +163,7 @@ def _choose(
     channels: int | None,
     fit: Fit | None,
 ) -> dict[str, Any]:
-    """What the caller leaves open, by the pictures and the annotations."""
+    """Height, width, channels and fit: what the caller leaves open, by pictures and annotations."""
     own = {(item.height, item.width) for item in seen}
     alike = len(own) == 1 and max(next(iter(own))) <= SMALL
     kinds = {field.kind for field in dataset.fields}

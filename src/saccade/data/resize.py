@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -52,6 +52,43 @@ def read_picture(data: bytes | np.ndarray, preprocessing: Preprocessing) -> tupl
     return decode(data, channels=channels, background=background, at_least=needed), size
 
 
+Box = tuple[float, float, float, float]
+
+
+class Placing(NamedTuple):
+    """Where a picture lies on its canvas.
+
+    box     the part that is seen: left, top, right, bottom in displayed pixels
+    inner   height, width of that part on the canvas;  start: its top and left there
+    matrix  (3, 3) float64 of `types.Geometry`
+    """
+
+    box: Box
+    inner: Size
+    start: tuple[int, int]
+    matrix: np.ndarray
+
+
+def placing(size: Size, canvas: Size, fit: Fit) -> Placing:
+    """Where `fit_picture` lays a displayed picture of `size`."""
+    height, width = size
+    if fit == "crop":
+        scale = max(canvas[0] / height, canvas[1] / width)
+        seen_y, seen_x = canvas[0] / scale, canvas[1] / scale
+        top, left = (height - seen_y) / 2, (width - seen_x) / 2
+        matrix = np.array([[scale, 0, -left * scale], [0, scale, -top * scale], [0, 0, 1.0]])
+        return Placing((left, top, left + seen_x, top + seen_y), canvas, (0, 0), matrix)
+    whole = (0.0, 0.0, float(width), float(height))
+    if fit == "stretch":
+        matrix = np.diag([canvas[1] / width, canvas[0] / height, 1.0])
+        return Placing(whole, canvas, (0, 0), matrix)
+    scale = min(canvas[0] / height, canvas[1] / width)
+    inner = max(1, round(height * scale)), max(1, round(width * scale))
+    top, left = (canvas[0] - inner[0]) // 2, (canvas[1] - inner[1]) // 2
+    matrix = np.array([[inner[1] / width, 0, left], [0, inner[0] / height, top], [0, 0, 1.0]])
+    return Placing(whole, inner, (int(top), int(left)), matrix)
+
+
 def fit_picture(
     pixels: np.ndarray, size: Size, canvas: Size, fit: Fit
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -67,28 +104,14 @@ def fit_picture(
     Returns:
         canvas (height, width, C) uint8 and the matrix (3, 3) float64 of `types.Geometry`.
     """
-    height, width = size
-    if fit == "crop":
-        scale = max(canvas[0] / height, canvas[1] / width)
-        seen_y, seen_x = canvas[0] / scale, canvas[1] / scale
-        top, left = (height - seen_y) / 2, (width - seen_x) / 2
-        box = (left, top, left + seen_x, top + seen_y)
-        matrix = np.array([[scale, 0, -left * scale], [0, scale, -top * scale], [0, 0, 1.0]])
-        return _resize(pixels, size, box, canvas), matrix
-    whole = (0.0, 0.0, float(width), float(height))
-    if fit == "stretch":
-        matrix = np.diag([canvas[1] / width, canvas[0] / height, 1.0])
-        return _resize(pixels, size, whole, canvas), matrix
-    scale = min(canvas[0] / height, canvas[1] / width)
-    inner = max(1, round(height * scale)), max(1, round(width * scale))
-    top, left = (canvas[0] - inner[0]) // 2, (canvas[1] - inner[1]) // 2
+    place = placing(size, canvas, fit)
+    scaled = _resize(pixels, size, place.box, place.inner)
+    if place.inner == canvas:
+        return scaled, place.matrix
+    top, left = place.start
     laid = np.zeros((*canvas, pixels.shape[2]), dtype=np.uint8)
-    laid[top : top + inner[0], left : left + inner[1]] = _resize(pixels, size, whole, inner)
-    matrix = np.array([[inner[1] / width, 0, left], [0, inner[0] / height, top], [0, 0, 1.0]])
-    return laid, matrix
-
-
-Box = tuple[float, float, float, float]
+    laid[top : top + place.inner[0], left : left + place.inner[1]] = scaled
+    return laid, place.matrix
 
 
 def _resize(pixels: np.ndarray, size: Size, box: Box, target: Size) -> np.ndarray:

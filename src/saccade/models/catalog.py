@@ -196,9 +196,17 @@ def network(name: str, **arguments: Any) -> Any:
 
     A detector's other arguments are those of its backbone. Raises SaccadeError as `create` does.
     """
+    own = _of_detector(name).keys() - {"backbone"} if name in DETECTORS else set[str]()
+    unknown = arguments.keys() - {*own, *inspect.signature(create).parameters}
+    if unknown:
+        key = min(unknown)
+        having = [other for other in DETECTORS if key in _of_detector(other)]
+        raise SaccadeError(
+            f"{name} has no option {key!r}; detectors that have it: {', '.join(having)}",
+            name="unknown-option",
+        )
     if name not in DETECTORS:
         return create(name, **arguments)
-    own = _of_detector(name).keys() - {"backbone"}
     chosen = arguments.get("backbone") or DETECTORS[name].backbone
     given = {key: value for key, value in arguments.items() if key not in {*own, "backbone"}}
     backbone = create(chosen, **given)

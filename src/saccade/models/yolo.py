@@ -44,7 +44,8 @@ class Yolo(nn.Module):
         backbone: any; its maps of `scales` last resolutions are used.
         neck: made of the channels of these maps.
         num_classes: K.
-        anchors: B a scale, k-means of the training boxes; 0 = none, sizes in cell units.
+        anchors: B a scale, k-means of the training boxes; 0 = none, sizes in cell units; or the
+            shapes themselves, (width, height) in pixels of the input, B for each scale.
         scales: how many maps.
         rule: "centre" is the notes' one place for each object, with logistic loss for p, squared
             error for the box and cross-entropy for the class; "several" see above.
@@ -56,7 +57,7 @@ class Yolo(nn.Module):
         backbone: Backbone,
         neck: Callable[[Sequence[int]], nn.Module],
         num_classes: int,
-        anchors: int = 3,
+        anchors: int | Sequence[Sequence[float]] = 3,
         scales: int = 3,
         rule: Rule = "several",
     ) -> None:
@@ -68,15 +69,20 @@ class Yolo(nn.Module):
         self.neck = neck(backbone.channels[-self.used :])
         self.rule = rule
         self.num_classes = num_classes
-        self.num_anchors = max(1, anchors)
         channels: tuple[int, ...] = self.neck.channels  # type: ignore[assignment]
+        given = None if isinstance(anchors, int) else _given(anchors, len(channels))
+        self.num_anchors = (
+            max(1, anchors) if isinstance(anchors, int) else len(anchors) // len(channels)
+        )
         self.strides = backbone.strides[-len(channels) :]
         self.minimum_size = max(backbone.minimum_size, self.strides[-1])
         self.answers = nn.ModuleList(nn.Conv2d(each, 1, 1) for each in channels)
         cell = torch.tensor(self.strides, dtype=torch.float32)[:, None, None]
         spread = 1.0 if anchors == 0 else 2.0 ** torch.arange(self.num_anchors)[None, :, None]
         self.register_buffer("anchors", cell * spread * torch.ones(1, self.num_anchors, 2))
-        self.learns_anchors = anchors > 0
+        if given is not None:
+            self.anchors.copy_(given)
+        self.learns_anchors = given is None and anchors != 0
         self.new_head(num_classes)
 
     anchors: Tensor
@@ -104,21 +110,22 @@ class Yolo(nn.Module):
             found = box_ops.best_shapes(sizes.cpu(), self.anchors.shape[0] * self.num_anchors)
             self.anchors.copy_(found.view_as(self.anchors))
 
+    def places(self, boxes: Sequence[Tensor], size: tuple[int, int]) -> grid.Grid:
+        """Of an input of (height, width), with these boxes of pictures on it."""
+        grids = [(-(-size[0] // stride), -(-size[1] // stride)) for stride in self.strides]
+        shapes = [[(width, height) for width, height in each.tolist()] for each in self.anchors]
+        count = sum(len(each) for each in boxes)
+        if not count:
+            return grid.Grid(grids, shapes)
+        shared = grid.collisions(boxes, self.anchors.cpu(), self.strides, grids)
+        return grid.Grid(grids, shapes, count, *shared)
+
     def tell(self, boxes: Sequence[Tensor], size: tuple[int, int]) -> list[str]:
         """The grids, the anchors, and how many objects find their place taken."""
-        grids = [(-(-size[0] // stride), -(-size[1] // stride)) for stride in self.strides]
-        cells = ", ".join(f"{rows} x {columns}" for rows, columns in grids)
-        shapes = "; ".join(
-            ", ".join(f"{width:.0f} x {height:.0f}" for width, height in each.tolist())
-            for each in self.anchors.cpu()
-        )
-        count = sum(len(each) for each in boxes)
-        lost = grid.collisions(boxes, self.anchors.cpu(), self.strides, grids) if count else 0
-        return [
-            f"grid: {cells} cells (rows x columns); anchors in pixels, width x height: {shapes}",
-            f"{lost} of {count} objects share their cell and anchor with another one"
-            + (" (the rule several lets neighbours answer)" if self.rule == "several" else ""),
-        ]
+        told = self.places(boxes, size).sentences()
+        if self.rule == "several":
+            told[1:] = [line + " (the rule several lets neighbours answer)" for line in told[1:]]
+        return told
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """(N, C, H, W) -> a raw map (N, B, rows, columns, 5 + K) for each scale, fine to coarse.
@@ -248,6 +255,18 @@ class Yolo(nn.Module):
         return results
 
 
+def _given(shapes: Sequence[Sequence[float]], scales: int) -> Tensor:
+    """Shapes as anchors (scales, B, 2), the smallest on the finest map."""
+    if not shapes or len(shapes) % scales:
+        raise SaccadeError(
+            f"model.anchors: {len(shapes)} shapes for {scales} scales; expected as many for each "
+            f"scale, {scales} or {2 * scales} or ... (model.scales chooses how many scales)",
+            name="bad-setting",
+        )
+    sizes = torch.tensor([[float(width), float(height)] for width, height in shapes])
+    return sizes[sizes.prod(1).argsort(stable=True)].view(scales, -1, 2)
+
+
 MOST_CANDIDATES = 3000
 """Of one picture, before suppression."""
 
@@ -269,7 +288,7 @@ def build(
     *,
     backbone: Backbone,
     num_classes: int = 80,
-    anchors: int | None = None,
+    anchors: int | Sequence[Sequence[float]] | None = None,
     scales: int | None = None,
     rule: str | None = None,
 ) -> Yolo:

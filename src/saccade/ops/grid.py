@@ -51,6 +51,17 @@ def by_centre(
 
     Of several objects at one place (cell and anchor) the first keeps it: one place, one object.
     """
+    found = []
+    for answers, size in zip(placed(objects, anchors, strides, sizes), sizes, strict=True):
+        first = _first_of_each(_places(answers, anchors.shape[1], size))
+        found.append(Answers(*(each[first] for each in answers)))
+    return found
+
+
+def placed(
+    objects: Flat, anchors: Tensor, strides: Sequence[int], sizes: Sequence[Size]
+) -> list[Answers]:
+    """`by_centre` with every object, also where several have one place."""
     centres = to_centres(objects.boxes)
     count = anchors.shape[1]
     best = shape_iou(centres[:, 2:], anchors.flatten(0, 1)).argmax(1)
@@ -60,16 +71,16 @@ def by_centre(
         cells = (centres[mine, :2] / stride).long()
         row = cells[:, 1].clamp(0, size[0] - 1)
         column = cells[:, 0].clamp(0, size[1] - 1)
-        answers = Answers(
-            objects.image[mine],
-            best[mine] % count,
-            row,
-            column,
-            objects.boxes[mine],
-            objects.labels[mine],
+        found.append(
+            Answers(
+                objects.image[mine],
+                best[mine] % count,
+                row,
+                column,
+                objects.boxes[mine],
+                objects.labels[mine],
+            )
         )
-        first = _first_of_each(_places(answers, count, size))
-        found.append(Answers(*(each[first] for each in answers)))
     return found
 
 
@@ -132,14 +143,55 @@ def several(
     return found
 
 
+class Grid(NamedTuple):
+    """How a detector divides its input, and how some objects lie in its cells.
+
+    grids           rows and columns of cells of each map
+    anchors         width, height in pixels of the input, of each map; None = not chosen yet
+    objects         how many
+    same_cell       of them find their cell taken by another one
+    same_anchor     of these the anchor as well
+    """
+
+    grids: list[tuple[int, int]]
+    anchors: list[list[tuple[float, float]]] | None
+    objects: int = 0
+    same_cell: int = 0
+    same_anchor: int = 0
+
+    def sentences(self) -> list[str]:
+        """For the user."""
+        cells = ", ".join(f"{rows} x {columns}" for rows, columns in self.grids)
+        if self.anchors is None:
+            shapes = "chosen for the boxes of your data"
+        else:
+            shapes = "; ".join(
+                ", ".join(f"{width:.0f} x {height:.0f}" for width, height in each)
+                for each in self.anchors
+            )
+        told = [
+            f"grid: {cells} cells (rows x columns); anchors in pixels, width x height: {shapes}"
+        ]
+        if self.objects:
+            told.append(
+                f"{self.same_cell} of {self.objects} objects share their cell with another one, "
+                f"{self.same_anchor} also the anchor"
+            )
+        return told
+
+
 def collisions(
     boxes: Sequence[Tensor], anchors: Tensor, strides: Sequence[int], sizes: Sequence[Size]
-) -> int:
-    """How many objects find their place taken by another one, one place an object."""
+) -> tuple[int, int]:
+    """How many objects find their cell taken by another one, and how many also its anchor."""
     labels = [each.new_zeros(len(each), dtype=torch.int64) for each in boxes]
     objects = flatten(boxes, labels)
-    placed = sum(len(each.image) for each in by_centre(objects, anchors, strides, sizes))
-    return len(objects.image) - placed
+    cells = places = 0
+    for answers, size in zip(placed(objects, anchors, strides, sizes), sizes, strict=True):
+        one = answers._replace(anchor=torch.zeros_like(answers.anchor))
+        cells += len(torch.unique(_places(one, 1, size)))
+        places += len(torch.unique(_places(answers, anchors.shape[1], size)))
+    return len(objects.image) - cells, len(objects.image) - places
 
 
 def corners_of_cells(size: Size, stride: int, like: Tensor) -> Tensor:
