@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from saccade.diagnose import signals
-from saccade.diagnose.findings.label_noise import ENOUGH, surest_wrong, suspected
+from saccade.diagnose.findings.label_noise import ENOUGH, suspected, wrong_labels
 from saccade.errors import SaccadeError
 from saccade.types import Evidence, Measure
 
@@ -111,20 +111,18 @@ def find_suspects(evidence: Evidence) -> Labels:
 
 
 def _mislabelled(evidence: Evidence, mistakes: int) -> Measure:
-    """Share of the mistakes on dev that are wrong labels: the error among the surest, over all.
+    """Share of the mistakes on dev that are wrong labels.
 
     Suspects are no measure of it: on hard pictures a network may be sure and wrong.
     """
     unknown = Measure(value=math.nan, low=math.nan, high=math.nan, n=mistakes)
     if signals.updates_done(evidence) < ENOUGH or not mistakes:
         return unknown
-    found = surest_wrong(evidence, "dev")
+    found = wrong_labels(evidence, "dev")
     if found is None:
         return Measure(value=0.0, low=0.0, high=PAYS, n=mistakes)
     error = evidence.errors["dev"].value
-    value, low, high = (
-        min(1.0, each / error) for each in (found[0].value, found[0].low, found[0].high)
-    )
+    value, low, high = (min(1.0, each / error) for each in (found.value, found.low, found.high))
     return Measure(value=value, low=low, high=high, n=mistakes)
 
 

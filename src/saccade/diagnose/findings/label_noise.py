@@ -1,7 +1,8 @@
 """Wrong labels: pictures on which a network that knows the classes disagrees without doubt.
 
-Hard pictures are wrong where the network is unsure. Wrong labels do not care how sure it is: they
-are as frequent among its surest answers as elsewhere. So their share is read off there.
+Two marks tell them from pictures that are merely hard. A hard picture's label is the network's
+second or third choice; a label that was drawn by mistake may stand at any place. And hard pictures
+are wrong where the network is unsure, wrong labels also among its surest answers.
 """
 
 from __future__ import annotations
@@ -13,23 +14,31 @@ import numpy as np
 from saccade.diagnose import commands, signals
 from saccade.types import Evidence, Finding, Measure
 
+FALL = {"train": 0.5, "dev": 0.7}
+"""How much rarer the label of a hard picture is at each further place of the network's order: on
+what was learned, and on new pictures. Beyond the tenth place nothing is assumed to fall."""
+
+BEYOND = 0.05
+"""Share of the errors, at least, that hard pictures do not explain by the places of labels."""
+
 SURE = 0.3
 """Share of the answers that counts as the surest, of each class that is answered."""
 
 LEAST = 0.01
 """Share of wrong labels below which nothing is said; hard data reach it without any."""
 
-FLAT = 0.5
+FLAT = 0.6
 """Errors among the surest over errors in all: about 1 with wrong labels alone, 0.2 without."""
+
+WEAK = 1.5
+"""Where a share of what there is to learn is unlearned, the surest are wrong more often as well:
+errors among them over errors in all reach about that share."""
 
 SUREST = 0.1
 """Share of the answers among which hard pictures are rarer still, and wrong labels are not."""
 
 STEADY = 0.5
 """Errors among these over errors among the surest: about 1 with wrong labels, 0.25 without."""
-
-PLENTY = 0.06
-"""Share of wrong labels from which hard pictures may drown them somewhat."""
 
 MOST = 0.5
 """With more wrong labels than that there are no classes to speak of; something else is wrong."""
@@ -42,18 +51,15 @@ ENOUGH = 150
 
 
 def label_noise(evidence: Evidence) -> Finding | None:
-    """Wrong labels, estimated on dev (and test); on the training part where dev is clean."""
+    """Wrong labels, estimated on dev; on the training part where dev does not tell."""
     if evidence.task != "classification" or signals.updates_done(evidence) < ENOUGH:
         return None
-    decay = float(commands.of_recipe(evidence, "optimizer.weight_decay", 0.0))
-    if signals.unlearned(evidence) < 0.01 and decay < 1e-5 and not commands.augmented(evidence):
-        return None  # a network that knows everything by heart is sure of its guesses too
-    found = {part: surest_wrong(evidence, part) for part in ("dev", "train")}
-    told = [part for part, pair in found.items() if pair is not None and _noisy(*pair)]
+    found = {part: wrong_labels(evidence, part) for part in ("dev", "train")}
+    told = [part for part, share in found.items() if share is not None]
     if not told:
         return None
     part = told[0]
-    share, flatness = found[part]  # type: ignore[misc]
+    share: Measure = found[part]  # type: ignore[assignment]
     suspects = suspected(evidence, part)
     return Finding(
         name="label-noise",
@@ -63,7 +69,7 @@ def label_noise(evidence: Evidence) -> Finding | None:
         evidence={
             "part": part,
             "share_of_labels": signals.shown(share),
-            "surest_over_all": flatness,
+            "error": signals.error(evidence, part),
             "suspects": len(suspects),
             "first_suspects": suspects[:20],
             "by_class": by_class(evidence, part, suspects),
@@ -75,21 +81,66 @@ def label_noise(evidence: Evidence) -> Finding | None:
     )
 
 
-def surest_wrong(evidence: Evidence, part: str) -> tuple[Measure, float] | None:
-    """Error among the surest answers, and that over the error of all answers.
-
-    None where nothing can be said, or where the very surest are hardly ever wrong.
-    """
+def wrong_labels(evidence: Evidence, part: str) -> Measure | None:
+    """Share of wrong labels in a part; None where hard pictures explain the errors as well."""
     rows = evidence.predictions.get(part)
     if rows is None or "score" not in rows or len(rows["score"]) < 60:
         return None
+    for measured in (_by_places(evidence, part), _by_sureness(evidence, part)):
+        if measured is not None and LEAST < measured.low <= measured.value < MOST:
+            return measured
+    return None
+
+
+def _by_places(evidence: Evidence, part: str) -> Measure | None:
+    """From the labels in the lower half of the network's order of classes.
+
+    Of labels drawn at random half stand there, of those of hard pictures a share that FALL tells;
+    what is between the two is how many errors are wrong labels.
+    """
+    rows = evidence.predictions[part]
+    names = {name: place for place, name in enumerate(signals.classes(evidence))}
+    if rows["probabilities"].ndim != 2 or len(names) < 3:
+        return None
+    labels = np.array([names.get(str(name), -1) for name in rows["target"]])
+    probabilities, labels = rows["probabilities"][labels >= 0], labels[labels >= 0]
+    own = probabilities[np.arange(len(labels)), labels]
+    place = (probabilities > own[:, None]).sum(axis=1)
+    errors = int((place > 0).sum())
+    if not errors:
+        return None
+    low = signals.share(int((place > len(names) / 2).sum()), errors)
+    drawn, hard = _expected_low(len(names), FALL["train" if part == "train" else "dev"])
+    told = [(value - hard) / (drawn - hard) for value in (low.value, low.low, low.high)]
+    if told[1] < BEYOND:
+        return None
+    value, least, most = (min(1.0, each) * errors / len(labels) for each in told)
+    return Measure(value=value, low=least, high=most, n=len(labels))
+
+
+def _expected_low(classes: int, fall: float) -> tuple[float, float]:
+    """Share of the errors whose label stands in the lower half: drawn at random, and if hard."""
+    drawn = np.arange(1, classes) > classes / 2
+    counted = min(classes, 10)
+    weights = fall ** np.arange(1, counted)
+    hard = weights[np.arange(1, counted) > counted / 2].sum() / weights.sum()
+    return float(drawn.mean()), float(hard)
+
+
+def _by_sureness(evidence: Evidence, part: str) -> Measure | None:
+    """From the errors among the surest answers, where these are hardly fewer than elsewhere."""
+    decay = float(commands.of_recipe(evidence, "optimizer.weight_decay", 0.0))
+    if signals.unlearned(evidence) < 0.01 and decay < 1e-5 and not commands.augmented(evidence):
+        return None  # a network that knows everything by heart is sure of its guesses too
+    rows = evidence.predictions[part]
     wrong = rows["error"] > 0.5
     chosen = _surest(rows, SURE)
     measured = signals.share(int(wrong[chosen].sum()), int(chosen.sum()))
     surest = wrong[_surest(rows, SUREST)]
     if len(surest) >= ENOUGH_SUREST and surest.mean() < STEADY * measured.value:
         return None  # errors that vanish with doubt are those of hard pictures
-    return measured, measured.value / max(float(wrong.mean()), 1e-9)
+    flat = measured.value / max(float(wrong.mean()), 1e-9)
+    return measured if flat > max(FLAT, WEAK * signals.unlearned(evidence, part)) else None
 
 
 def _surest(rows: dict[str, np.ndarray], share: float) -> np.ndarray:
@@ -100,12 +151,6 @@ def _surest(rows: dict[str, np.ndarray], share: float) -> np.ndarray:
         kept = places[np.argsort(-rows["score"][places])][: max(1, round(share * len(places)))]
         chosen[kept] = True
     return chosen
-
-
-def _noisy(share: Measure, flatness: float) -> bool:
-    if not LEAST < share.low <= share.value < MOST:
-        return False
-    return flatness > FLAT or (share.low > PLENTY and flatness > 0.7 * FLAT)
 
 
 def suspected(evidence: Evidence, part: str) -> list[str]:
