@@ -188,6 +188,11 @@ def frozen(run: RunFolder) -> None:
 def moved(run: RunFolder) -> None:
     changed(run, "model.weights", "imagenet")
     hardly_any(run)
+    rows = curves()
+    for row in rows:
+        row["val/loss"] = 0.4 + 0.02 * row["epoch"]
+        row["metrics/accuracy"] = 0.7 - 0.01 * row["epoch"]
+    run.write_results(rows)
 
 
 def over_used(run: RunFolder) -> None:

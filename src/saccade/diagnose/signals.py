@@ -129,6 +129,23 @@ def updates_done(evidence: Evidence) -> int:
     return epochs_done(evidence) * math.ceil(seen / batch)
 
 
+SHORT = 150
+"""Updates in which hardly any network gets anywhere."""
+
+
+def short(evidence: Evidence) -> bool:
+    """Whether the training was too short to tell much of anything else."""
+    return updates_done(evidence) < SHORT or epochs_done(evidence) <= 2
+
+
+def stuck(evidence: Evidence) -> bool:
+    """Whether the training part is hardly learned, as where nothing reaches the first layers.
+
+    Errors of boxes and masks are large in good networks too.
+    """
+    return unlearned(evidence) > (0.3 if evidence.task == "classification" else 0.7)
+
+
 def update_ratio(evidence: Evidence, *, typical: bool = False) -> float:
     """Relative change of weights by one update: of the middle layer, at its largest or typically.
 
@@ -149,6 +166,13 @@ def first_loss(evidence: Evidence) -> float:
     if not losses or evidence.task != "classification" or count < 2:
         return math.nan
     return losses[0] / math.log(count)
+
+
+def scores(evidence: Evidence) -> np.ndarray:
+    """(epochs,) the score on dev, larger is better."""
+    names = [name for name in evidence.curves if name.startswith("metrics/")]
+    values = curve(evidence, names[0]) if names else np.zeros(1)
+    return -values if evidence.task == "regression" else values
 
 
 def largest_drop(evidence: Evidence) -> float:

@@ -73,7 +73,7 @@ EXPLAINS: dict[str, tuple[str, ...]] = {
     "dead-units": ("underfitting", "label-noise"),
     "batch-too-small": ("underfitting", "overfitting", "label-noise", "learning-rate-too-high"),
     "frozen-too-much": ("underfitting", "label-noise"),
-    "frozen-too-little": ("overfitting", "too-few-examples"),
+    "frozen-too-little": ("overfitting", "too-few-examples", "underfitting"),
     "stopped-too-soon": ("underfitting", "label-noise"),
     "label-noise": ("underfitting", "overfitting"),
     "data-mismatch": ("overfitting", "too-few-examples", "label-noise"),

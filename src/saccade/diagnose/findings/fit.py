@@ -13,8 +13,9 @@ HELD = 0.3
 """The same where regularisation holds the fit back."""
 
 NOTICEABLE = 0.1
-SHORT = 150
-"""Updates in which hardly any network gets anywhere."""
+
+TURNED = 1.02
+"""Last dev losses over the best one from which on more of the same training does harm."""
 
 
 def underfitting(evidence: Evidence) -> Finding | None:
@@ -22,7 +23,7 @@ def underfitting(evidence: Evidence) -> Finding | None:
     bias = signals.gap(evidence, "avoidable-bias")
     rest = signals.unlearned(evidence)
     updates = signals.updates_done(evidence)
-    short = updates < SHORT or signals.epochs_done(evidence) <= 2
+    short = signals.short(evidence) and _rise(evidence) < TURNED
     floor = 0.02 * evidence.scale
     if not (rest > NOTICEABLE and bias.low > floor):
         return None

@@ -54,7 +54,9 @@ def badly_scaled_initialisation(evidence: Evidence) -> Finding | None:
     loud = float(first.max())
     init = commands.of_recipe(evidence, "model.init")
     scaled = init in ("normal", "zeros") or loud > 1e5
-    if not (rest > 0.3 and scaled and (ratio < FLAT or first.min() < 1e-6 or loud > 1e5)):
+    if not (
+        signals.stuck(evidence) and scaled and (ratio < FLAT or first.min() < 1e-6 or loud > 1e5)
+    ):
         return None
     return Finding(
         name="badly-scaled-initialisation",
@@ -82,7 +84,7 @@ def vanishing_gradients(evidence: Evidence) -> Finding | None:
     """Early layers get next to no gradient."""
     table = signals.layers(evidence, "gradient_norm")
     rest = signals.unlearned(evidence)
-    if table.size == 0 or not rest > 0.3:
+    if table.size == 0 or not signals.stuck(evidence):
         return None
     head = np.where(table[:, -1] > 0, table[:, -1], math.nan)
     relative = table / head[:, None]
@@ -125,7 +127,7 @@ def exploding_gradients(evidence: Evidence) -> Finding | None:
     broke = signals.broke_down(evidence)
     first = signals.first_loss(evidence)
     # gradients may explode within the first epoch and leave dead units that show nothing any more
-    early = first > HARMED and rest > 0.5
+    early = first > HARMED and rest > 0.5 and not signals.short(evidence)
     if not (broke or early or (largest > EXPLODED and rest > 0.08)):
         return None
     growth = signals.growth(evidence)

@@ -27,8 +27,13 @@ SURE = 0.3
 LEAST = 0.01
 """Share of wrong labels below which nothing is said; hard data reach it without any."""
 
-FLAT = 0.6
-"""Errors among the surest over errors in all: about 1 with wrong labels alone, 0.2 without."""
+FLAT = 0.8
+"""Errors among the surest over errors in all: about 1 with wrong labels alone, 0.2 without, and
+0.6 where pictures do not show enough to be sure of anything."""
+
+FEW = 5
+FLAT_OF_FEW = 0.6
+"""The same with fewer classes than that, where places tell next to nothing."""
 
 WEAK = 1.5
 """Where a share of what there is to learn is unlearned, the surest are wrong more often as well:
@@ -140,7 +145,8 @@ def _by_sureness(evidence: Evidence, part: str) -> Measure | None:
     if len(surest) >= ENOUGH_SUREST and surest.mean() < STEADY * measured.value:
         return None  # errors that vanish with doubt are those of hard pictures
     flat = measured.value / max(float(wrong.mean()), 1e-9)
-    return measured if flat > max(FLAT, WEAK * signals.unlearned(evidence, part)) else None
+    least = FLAT_OF_FEW if len(signals.classes(evidence)) < FEW else FLAT
+    return measured if flat > max(least, WEAK * signals.unlearned(evidence, part)) else None
 
 
 def _surest(rows: dict[str, np.ndarray], share: float) -> np.ndarray:

@@ -155,6 +155,8 @@ def frozen_too_much(evidence: Evidence) -> Finding | None:
     rest = signals.unlearned(evidence)
     if freeze in ("none", "0", "") or not (rest > 0.1 and bias.low > 0.02 * evidence.scale):
         return None
+    if signals.epochs_done(evidence) <= 2:
+        return None  # whatever learns has had no time
     if bias.value < signals.gap(evidence, "variance").value:
         return None
     return Finding(
@@ -174,23 +176,38 @@ LITTLE = 300
 """Training examples below which all of a pretrained network is too much to move."""
 
 
+FORGETS = 1.02
+"""Dev loss at the end over that after the first epoch in which the pretrained layers moved."""
+
+
 def frozen_too_little(evidence: Evidence) -> Finding | None:
-    """Pretrained weights are all moved by few examples, and dev suffers."""
+    """Pretrained weights are all moved by few examples, and dev gets worse from then on."""
     weights = str(commands.of_recipe(evidence, "model.weights", "none"))
     freeze = str(commands.of_recipe(evidence, "model.freeze", "none"))
-    variance = signals.gap(evidence, "variance")
     used = signals.train_size(evidence)
     if weights == "none" or freeze not in ("none", "0", "") or used >= LITTLE:
         return None
-    if variance.low <= 0.02 * evidence.scale or signals.unlearned(evidence) > 0.1:
+    moving = int(commands.of_recipe(evidence, "model.head_epochs", 0) or 0)
+    losses = signals.curve(evidence, "val/loss")[moving:]
+    learned = signals.curve(evidence, "train/loss")[moving:]
+    scores = signals.scores(evidence)[moving:]
+    dev = signals.error(evidence, "dev")
+    if len(losses) < 4 or not losses[-2:].mean() > FORGETS * losses[0] > 0:
+        return None
+    if not learned[-1] < learned[0] or scores[-2:].mean() > scores[0]:
         return None
     return Finding(
         name="frozen-too-little",
         severity="warning",
-        message=f"{used} examples move all of a pretrained network; it forgets what it knew.",
-        evidence={"examples": used, "variance": signals.shown(variance)},
+        message=f"{used} examples move all of a pretrained network, and it forgets what it knew: "
+        f"dev loss {losses[0]:.3g} after the first epoch of that, {losses[-1]:.3g} in the end.",
+        evidence={
+            "examples": used,
+            "dev_loss_before": float(losses[0]),
+            "dev_loss_in_the_end": float(losses[-1]),
+        },
         knob="frozen layers",
         goal="fit dev",
         command=commands.retrain(evidence, commands.setting("model.freeze", "all")),
-        expected_gain=0.75 * variance.value / evidence.scale,
+        expected_gain=0.3 * dev / evidence.scale,
     )
