@@ -16,12 +16,15 @@ from typing import Any
 import numpy as np
 
 from saccade.diagnose import signals
-from saccade.diagnose.findings.label_noise import ENOUGH, suspected, wrong_labels
+from saccade.diagnose.findings.label_noise import (
+    ENOUGH,
+    average_losses,
+    learned_late,
+    suspected,
+    wrong_labels,
+)
 from saccade.errors import SaccadeError
 from saccade.types import Evidence, Measure
-
-MOST_NOISE = 0.4
-"""Share of training labels beyond which there is no ranking to trust."""
 
 DOUBT = -0.3
 """Margin above which a network is not sure enough of another class: those are hard pictures."""
@@ -177,21 +180,6 @@ def _by_dynamics(evidence: Evidence) -> list[Suspect]:
 def _other(answer: str, given: str) -> str:
     """A network that repeats the label it was taught gives no second opinion."""
     return "" if answer == given else answer
-
-
-def average_losses(losses: np.ndarray) -> np.ndarray:
-    """(n, epochs) losses before each update, NaN where not drawn -> (n,), NaN where never."""
-    known = np.isfinite(losses)
-    totals = np.where(known, losses, 0.0).sum(axis=1)
-    average: np.ndarray = np.where(known.any(axis=1), totals / known.sum(axis=1).clip(1), np.nan)
-    return average
-
-
-def learned_late(average: np.ndarray, classes: int) -> np.ndarray:
-    """Rows whose given class was, over the training, less probable than chance, worst first."""
-    late = np.flatnonzero(np.nan_to_num(average, nan=-1.0) > math.log(max(classes, 2)))
-    worst: np.ndarray = late[np.argsort(-average[late], kind="stable")]
-    return worst if len(worst) <= MOST_NOISE * len(average) else late[:0]
 
 
 def _given(evidence: Evidence) -> dict[str, str]:

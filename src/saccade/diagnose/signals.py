@@ -161,11 +161,16 @@ def update_ratio(evidence: Evidence, *, typical: bool = False) -> float:
 
 def first_loss(evidence: Evidence) -> float:
     """Mean loss of the first epoch over that of guessing; above 1, updates did harm."""
+    return loss_over_chance(evidence, 0)
+
+
+def loss_over_chance(evidence: Evidence, epoch: int) -> float:
+    """Mean training loss of an epoch (0 the first, -1 the last) over that of guessing."""
     losses = evidence.curves.get("train/loss", ())
     count = len(classes(evidence))
     if not losses or evidence.task != "classification" or count < 2:
         return math.nan
-    return losses[0] / math.log(count)
+    return losses[epoch] / math.log(count)
 
 
 def scores(evidence: Evidence) -> np.ndarray:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from saccade.diagnose import commands, pictures
-from saccade.diagnose.findings.label_noise import suspected
+from saccade.diagnose.findings.label_noise import worst_labels
 from saccade.files import write_atomic
 from saccade.types import Evidence, Finding
 
@@ -51,7 +51,7 @@ def _no_copies(evidence: Evidence) -> list[Entry]:
 
 def _no_suspects(evidence: Evidence) -> list[Entry]:
     """Suspects are left out everywhere: the same criteria for training, dev and test."""
-    suspects = {key for part in evidence.predictions for key in suspected(evidence, part)}
+    suspects = worst_labels(evidence)
     return [entry for entry in _examples(evidence) if entry["key"] not in suspects]
 
 

@@ -24,8 +24,10 @@ def underfitting(evidence: Evidence) -> Finding | None:
     rest = signals.unlearned(evidence)
     updates = signals.updates_done(evidence)
     short = signals.short(evidence) and _rise(evidence) < TURNED
-    floor = 0.02 * evidence.scale
-    if not (rest > NOTICEABLE and bias.low > floor):
+    # after a pass or two whatever is left is worth a longer training
+    hardly_begun = short and signals.epochs_done(evidence) <= 2
+    noticeable, floor = (0.02, 0.01) if hardly_begun else (NOTICEABLE, 0.02)
+    if not (rest > noticeable and bias.low > floor * evidence.scale):
         return None
     if bias.value < signals.gap(evidence, "variance").value:
         return None
@@ -107,6 +109,10 @@ def _rise(evidence: Evidence) -> float:
 FEW = 30
 """Training examples per class below which more of them is the first thing to want."""
 
+SOME = 100
+WIDE = 0.15
+"""Below so many the same where the gap to dev is at least that wide."""
+
 
 def too_few_examples(evidence: Evidence) -> Finding | None:
     """Little data for the number of classes, and a gap that only more of it closes."""
@@ -114,7 +120,9 @@ def too_few_examples(evidence: Evidence) -> Finding | None:
     variance = signals.gap(evidence, "variance")
     used = signals.train_size(evidence)
     each = used / max(1, len(counts)) if counts else used
-    if each >= (FEW if counts else 10 * FEW) or variance.low <= 0.01 * evidence.scale:
+    wide = variance.low > WIDE * evidence.scale
+    enough = (SOME if wide else FEW) * (1 if counts else 10)
+    if each >= enough or variance.low <= 0.01 * evidence.scale:
         return None
     return Finding(
         name="too-few-examples",

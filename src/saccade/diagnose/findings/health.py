@@ -118,6 +118,9 @@ GROWN = 1e4
 HARMED = 1.3
 """Mean loss of the first epoch, over that of guessing, that only harmful updates reach."""
 
+UNHEALED = 0.8
+"""Mean loss of the last epoch, over that of guessing, of a network that never got over it."""
+
 
 def exploding_gradients(evidence: Evidence) -> Finding | None:
     """Gradients or signals grow beyond all bounds."""
@@ -127,7 +130,8 @@ def exploding_gradients(evidence: Evidence) -> Finding | None:
     broke = signals.broke_down(evidence)
     first = signals.first_loss(evidence)
     # gradients may explode within the first epoch and leave dead units that show nothing any more
-    early = first > HARMED and rest > 0.5 and not signals.short(evidence)
+    unhealed = signals.loss_over_chance(evidence, -1) > UNHEALED and not signals.short(evidence)
+    early = first > HARMED and rest > 0.5 and unhealed
     if not (broke or early or (largest > EXPLODED and rest > 0.08)):
         return None
     growth = signals.growth(evidence)

@@ -7,6 +7,7 @@ are wrong where the network is unsure, wrong labels also among its surest answer
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,9 @@ MOST = 0.5
 
 ENOUGH_SUREST = 40
 """Answers from which on the very surest can be counted."""
+
+MOST_NOISE = 0.4
+"""Share of training labels beyond which there is no ranking to trust."""
 
 ENOUGH = 150
 """Updates before which a network has no opinion of labels."""
@@ -164,6 +168,10 @@ def suspected(evidence: Evidence, part: str) -> list[str]:
 
     On training rows, which the network has learned, losses before it learned them take their place.
     """
+    if part == "train" and len(evidence.dynamics):
+        average = average_losses(np.asarray(evidence.dynamics["losses"], dtype=np.float64))
+        late = learned_late(average, len(signals.classes(evidence)))
+        return [str(key) for key in evidence.dynamics["key"][late]]
     rows = evidence.predictions[part]
     names = {name: place for place, name in enumerate(signals.classes(evidence))}
     labels = np.array([names.get(name, -1) for name in rows["target"]])
@@ -184,9 +192,39 @@ def suspected(evidence: Evidence, part: str) -> list[str]:
     return [str(key) for key in rows["key"][usable][issues]]
 
 
+def average_losses(losses: np.ndarray) -> np.ndarray:
+    """(n, epochs) losses before each update, NaN where not drawn -> (n,), NaN where never."""
+    known = np.isfinite(losses)
+    totals = np.where(known, losses, 0.0).sum(axis=1)
+    average: np.ndarray = np.where(known.any(axis=1), totals / known.sum(axis=1).clip(1), np.nan)
+    return average
+
+
+def learned_late(average: np.ndarray, classes: int) -> np.ndarray:
+    """Rows whose given class was, over the training, less probable than chance, worst first."""
+    late = np.flatnonzero(np.nan_to_num(average, nan=-1.0) > math.log(max(classes, 2)))
+    worst: np.ndarray = late[np.argsort(-average[late], kind="stable")]
+    return worst if len(worst) <= MOST_NOISE * len(average) else late[:0]
+
+
+def worst_labels(evidence: Evidence) -> set[str]:
+    """Of each part's suspects the worst, as many as labels are estimated to be wrong."""
+    shares = [wrong_labels(evidence, part) for part in ("dev", "train")]
+    share = next((measured.value for measured in shares if measured is not None), 0.0)
+    return {
+        key
+        for part, rows in evidence.predictions.items()
+        for key in suspected(evidence, part)[: round(share * len(rows["key"]))]
+    }
+
+
 def by_class(evidence: Evidence, part: str, suspects: list[str]) -> dict[str, int]:
     """Suspects per given label."""
-    rows = evidence.predictions[part]
-    given = dict(zip(rows["key"].tolist(), rows["target"].tolist(), strict=True))
-    names, counts = np.unique([given[key] for key in suspects] or [""], return_counts=True)
-    return {str(name): int(count) for name, count in zip(names, counts, strict=True) if name}
+    fields = evidence.data.get("fields") or [{"name": "label"}]
+    chosen = set(suspects)
+    labels = [
+        str((entry.get("target") or {}).get(fields[0]["name"]))
+        for entry in evidence.data.get("examples", ())
+        if entry["part"] == part and entry["key"] in chosen
+    ]
+    return {name: labels.count(name) for name in sorted(set(labels))}
