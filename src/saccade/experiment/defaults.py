@@ -40,7 +40,7 @@ SMALL = 64
 DETECTOR = {"detection": "yolo"}
 """Tasks that stand on a detector, and which."""
 
-SEEN = 20_000
+SEEN = 15_000
 """Examples a detector learns from, counted as often as they are seen."""
 
 BY_TASK: dict[str, dict[str, dict[str, Any]]] = {
@@ -209,7 +209,7 @@ def _for_masks(recipe: Recipe, facts: Facts) -> dict[str, dict[str, Any]]:
     name = recipe.model.name or ("unet_small" if facts.mask_classes == 2 else "unet")
     crop = recipe.data.crop or (min(facts.height, CROP), min(facts.width, CROP))
     views = recipe.data.views or max(1, round(CROPS / facts.examples))
-    epochs = recipe.train.epochs or round(max(5, min(25, 4000 / (facts.examples * views))))
+    epochs = recipe.train.epochs or round(max(5, min(36, 4600 / (facts.examples * views))))
     optimizer = recipe.optimizer.name or "adamw"
     batch = min(recipe.train.batch or 4, facts.examples * views)
     return {
