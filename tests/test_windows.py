@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from detecting import BOXES, CLASSES, LABELS, map50_of, picture
 from saccade.errors import SaccadeError
 from saccade.models import catalog
+from saccade.ops.boxes import iou
 from saccade.ops.cost import describe, total
 from saccade.predict import Predictor
 from saccade.tasks import table
@@ -16,7 +18,13 @@ from saccade.types import Field, ModelCard, Preprocessing
 from saccade.windows import Settings, SlidingWindows
 
 
-def predictor_of(*classes: str, task: str = "classification", kind: str = "label") -> Predictor:
+def predictor_of(
+    *classes: str,
+    task: str = "classification",
+    kind: str = "label",
+    channels: int = 1,
+    model: str = "lenet5",
+) -> Predictor:
     """An untrained LeNet-5, which pads nothing."""
     torch.manual_seed(0)
     fields = (Field(name="label", kind=kind, classes=classes),)  # type: ignore[arg-type]
@@ -24,14 +32,19 @@ def predictor_of(*classes: str, task: str = "classification", kind: str = "label
     card = ModelCard(
         task=task,
         fields=fields,
-        model="lenet5",
+        model=model,
         arguments={},
         preprocessing=Preprocessing(
-            height=32, width=32, channels=1, fit="crop", mean=(0.5,), std=(0.25,)
+            height=32,
+            width=32,
+            channels=channels,
+            fit="crop",
+            mean=(0.5,) * channels,
+            std=(0.25,) * channels,
         ),
     )
-    model = made.build(catalog.create("lenet5")).eval()
-    return Predictor(model=model, task=made, card=card, hardware=choose("cpu", "fp32"))
+    network = made.build(catalog.create(model, in_channels=channels)).eval()
+    return Predictor(model=network, task=made, card=card, hardware=choose("cpu", "fp32"))
 
 
 @pytest.fixture
@@ -95,3 +108,37 @@ def test_what_cannot_slide_is_said():
         SlidingWindows(predictor_of("a", "b"), Settings(background="c"))
     with pytest.raises(SaccadeError, match="--conf"):
         Settings(conf=2)
+
+
+def windows_of(slide: SlidingWindows, pixels: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    """Every window cut out of the pyramid (W, C, 32, 32), and its box in the picture (W, 4)."""
+    crops, places = [], []
+    for inputs, scale in slide.pyramid(pixels):
+        cut = inputs.unfold(2, 32, slide.network.stride).unfold(3, 32, slide.network.stride)
+        rows, columns = cut.shape[2:4]
+        crops.append(cut[0].permute(1, 2, 0, 3, 4).reshape(-1, inputs.shape[1], 32, 32))
+        y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+        corner = torch.stack([x, y], -1).view(-1, 2) * slide.network.stride
+        places.append(torch.cat([corner, corner + 32], 1) / torch.tensor([*scale, *scale]))
+    return torch.cat(crops), torch.cat(places)
+
+
+def test_one_picture_is_learnt_by_heart():
+    predictor = predictor_of(*CLASSES, "background", channels=3, model="lenet5_modern")
+    pixels = (picture()[0].clamp(0, 2) * 127).permute(1, 2, 0).byte().numpy()
+    settings = Settings(conf=0.5, scales=5)
+    crops, places = windows_of(SlidingWindows(predictor, settings), pixels)
+    overlap, nearest = iou(places, BOXES).max(1)
+    labels = torch.where(overlap >= 0.6, LABELS[nearest], 2)  # 2 is the background
+    sure = (overlap >= 0.6) | (overlap < 0.55)
+    often = torch.where(labels < 2, 10.0, 1.0) * sure  # objects fill few of the windows
+    optimizer = torch.optim.Adam(predictor.model.parameters(), lr=2e-3)
+    for _ in range(100):
+        rows = torch.multinomial(often, 64)
+        loss = torch.nn.functional.cross_entropy(predictor.model(crops[rows]), labels[rows])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    # made anew: its convolutions are copies of the dense layers
+    found = SlidingWindows(predictor, settings).find(pixels)
+    assert map50_of(found) == pytest.approx(1.0)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from saccade.ops import average_precision as ap
-from saccade.tasks.detection_scores import gather
+from saccade.tasks.detection_scores import gather, gather_found
 from saccade.types import Detections
 
 BOXES = torch.tensor([[8.0, 10, 40, 44], [50, 52, 90, 84], [54, 8, 74, 34]])
@@ -48,14 +48,12 @@ def learn(detector, *, steps: int, rate: float = 2e-3) -> list[float]:
 def map50(detector) -> float:
     """mAP at IoU 0.5 on the one picture."""
     found = detector.detect(picture(), confidence=0.01, iou=0.6, limit=100)[0]
-    record = Detections(
-        classes=CLASSES, boxes=found.boxes, scores=found.scores, labels=found.labels
+    return map50_of(
+        Detections(classes=CLASSES, boxes=found.boxes, scores=found.scores, labels=found.labels)
     )
-    ours = gather([record.boxes], [record.labels])
-    ours = ap.Objects(
-        pictures=ours.pictures,
-        labels=ours.labels,
-        boxes=ours.boxes,
-        scores=record.scores.double().numpy(),
-    )
-    return ap.mean(ap.curves(ap.match(ours, gather([BOXES], [LABELS])), len(CLASSES))[0, 0])
+
+
+def map50_of(found: Detections) -> float:
+    """mAP at IoU 0.5 of what was found on the one picture."""
+    matches = ap.match(gather_found([found]), gather([BOXES], [LABELS]))
+    return ap.mean(ap.curves(matches, len(CLASSES))[0, 0])
