@@ -12,21 +12,21 @@ from saccade.cli.main import main
 from saccade.training.run import RunFolder
 
 
+@pytest.fixture
+def run(trained: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch) -> str:
+    """A trained run, seen from its folder."""
+    place, lines = trained
+    monkeypatch.chdir(place)
+    return lines[0]
+
+
 def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, object]:
     capsys.readouterr()
     assert main([*arguments, "--json"]) == 0
     return dict(json.loads(capsys.readouterr().out))
 
 
-def test_verdicts_reach_the_next_training(
-    trained: tuple[Path, list[str]],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    place, lines = trained
-    monkeypatch.chdir(place)
-    run = lines[0]
+def test_verdicts_reach_the_next_training(run: str, capsys: pytest.CaptureFixture[str]) -> None:
     told = call(
         capsys, "labels", run, "--relabel", "digits#0=7", "--drop", "digits#2", "--drop", "digits#3"
     )
@@ -73,32 +73,21 @@ def test_verdicts_reach_the_next_training(
     ],
 )
 def test_what_makes_no_sense_changes_nothing(
-    trained: tuple[Path, list[str]],
-    arguments: list[str],
-    name: str,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    run: str, arguments: list[str], name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    place, lines = trained
-    monkeypatch.chdir(place)
-    call(capsys, "labels", lines[0])
-    before = (Path(lines[0]) / "labels" / "suspects.csv").read_bytes()
+    call(capsys, "labels", run)
+    before = (Path(run) / "labels" / "suspects.csv").read_bytes()
     capsys.readouterr()
-    assert main(["labels", lines[0], *arguments, "--json"]) == 1
+    assert main(["labels", run, *arguments, "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["error"]["name"] == name
-    assert (Path(lines[0]) / "labels" / "suspects.csv").read_bytes() == before
+    assert (Path(run) / "labels" / "suspects.csv").read_bytes() == before
 
 
 def test_a_filled_in_table_is_taken_over(
-    trained: tuple[Path, list[str]],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    place, lines = trained
-    monkeypatch.chdir(place)
     mine = tmp_path / "mine.csv"
     mine.write_text("key,verdict,should be\ndigits#8,Relabel,3\ndigits#9,,\n", encoding="utf-8")
-    call(capsys, "labels", lines[0], "--import", str(mine))
-    text = (Path(lines[0]) / "labels" / "corrections.csv").read_text(encoding="utf-8")
+    call(capsys, "labels", run, "--import", str(mine))
+    text = (Path(run) / "labels" / "corrections.csv").read_text(encoding="utf-8")
     assert "digits#8,8,relabel,3" in text and "digits#9" not in text

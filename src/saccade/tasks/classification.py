@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -53,9 +53,7 @@ class ClassificationTask:
         heads.check_choice("binary", self.binary, ("softmax", "sigmoid"))
         heads.check_choice("views", self.views, VIEWS)
         heads.check_smoothing(self.label_smoothing)
-        if self.class_weights is not None and not isinstance(self.class_weights, str):
-            weights = heads.numbers(self.class_weights, len(self.classes), "class_weights")
-            object.__setattr__(self, "class_weights", weights)
+        heads.check_numbers(self, "class_weights", len(self.classes))
 
     @property
     def field_name(self) -> str:
@@ -140,13 +138,7 @@ class ClassificationTask:
         return losses.two_logits(outputs) if self.num_outputs == 1 else outputs
 
     def _weights(self, device: torch.device) -> Tensor | None:
-        if self.class_weights is None:
-            return None
-        heads.check_option(
-            self.class_weights != "balanced",
-            "class_weights='balanced' has no numbers yet: call fit(targets) before training",
-        )
-        return losses.constant(cast("tuple[float, ...]", self.class_weights), device)
+        return heads.class_weights(self.class_weights, device)
 
 
 def averaged(outputs: list[Tensor]) -> Tensor:

@@ -52,9 +52,7 @@ class DetectionTask:
             bool(self.classes), f"field {self.field_name}: no class of objects to detect"
         )
         heads.check_option(0 < self.iou < 1, f"iou: expected 0..1, found {self.iou}")
-        if self.thresholds is not None:
-            given = heads.numbers(self.thresholds, len(self.classes), "thresholds")
-            object.__setattr__(self, "thresholds", given)
+        heads.check_numbers(self, "thresholds", len(self.classes))
 
     @property
     def field_name(self) -> str:

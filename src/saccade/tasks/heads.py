@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from saccade.errors import SaccadeError
+from saccade.ops import losses
 from saccade.protocols import Backbone, Metric
 from saccade.tasks.own import as_backbone
 from saccade.types import Batch, Field, FieldKind, Scored
@@ -145,6 +146,24 @@ def numbers(values: Any, length: int, option: str) -> tuple[float, ...]:
             f"{option}: expected {length} finite numbers, found {listed}", name="bad-option"
         )
     return tuple(float(value) for value in listed)
+
+
+def check_numbers(task: Any, option: str, length: int) -> None:
+    """Make a frozen task's option `length` numbers, where it is neither None nor a name."""
+    values = getattr(task, option)
+    if values is not None and not isinstance(values, str):
+        object.__setattr__(task, option, numbers(values, length, option))
+
+
+def class_weights(values: tuple[float, ...] | str | None, device: torch.device) -> Tensor | None:
+    """(K,) factors of the classes; None where all are 1."""
+    if values is None:
+        return None
+    check_option(
+        not isinstance(values, str),
+        f"class_weights={values!r} has no numbers yet: call fit(targets) before training",
+    )
+    return losses.constant(cast("tuple[float, ...]", values), device)
 
 
 def check_option(condition: bool, message: str) -> None:

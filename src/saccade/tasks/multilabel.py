@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -53,10 +53,7 @@ class MultiLabelTask:
         heads.check_choice("loss_name", self.loss_name, ("cross-entropy", "focal"))
         heads.check_smoothing(self.label_smoothing)
         for option in ("class_weights", "thresholds"):
-            values = getattr(self, option)
-            if values is not None and not isinstance(values, str):
-                checked = heads.numbers(values, len(self.classes), option)
-                object.__setattr__(self, option, checked)
+            heads.check_numbers(self, option, len(self.classes))
 
     @property
     def field_name(self) -> str:
@@ -158,13 +155,7 @@ class MultiLabelTask:
         return losses.constant(values, torch.device("cpu"))
 
     def _weights(self, device: torch.device) -> Tensor | None:
-        if self.class_weights is None:
-            return None
-        heads.check_option(
-            self.class_weights != "balanced",
-            "class_weights='balanced' has no numbers yet: call fit(targets) before training",
-        )
-        return losses.constant(cast("tuple[float, ...]", self.class_weights), device)
+        return heads.class_weights(self.class_weights, device)
 
 
 class MultiLabelMetric:

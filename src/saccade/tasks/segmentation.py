@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from saccade.errors import SaccadeError
-from saccade.ops import cells, intervals, losses, mask_scores, pixels, scores
+from saccade.ops import cells, intervals, mask_scores, pixels, scores
 from saccade.ops.tiles import in_tiles
 from saccade.protocols import Backbone, PixelNetwork, Sampling
 from saccade.tasks import heads, measures
@@ -68,9 +68,7 @@ class SegmentationTask:
             self.tile >= 64 and 0 < self.overlap <= self.tile // 2,
             "tile: expected 64 pixels or more, overlap: more than 0, at most half a tile",
         )
-        if self.class_weights is not None and not isinstance(self.class_weights, str):
-            weights = heads.numbers(self.class_weights, len(self.classes), "class_weights")
-            object.__setattr__(self, "class_weights", weights)
+        heads.check_numbers(self, "class_weights", len(self.classes))
 
     @property
     def field_name(self) -> str:
@@ -207,13 +205,7 @@ class SegmentationTask:
         return torch.from_numpy(np.stack(each)).to(masks.device)
 
     def _weights(self, device: torch.device) -> Tensor | None:
-        if self.class_weights is None:
-            return None
-        heads.check_option(
-            self.class_weights != "balanced",
-            "class_weights='balanced' has no numbers yet: call fit(targets) before training",
-        )
-        return losses.constant(cast("tuple[float, ...]", self.class_weights), device)
+        return heads.class_weights(self.class_weights, device)
 
 
 def _in_channels(backbone: Backbone) -> int:

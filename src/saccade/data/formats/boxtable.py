@@ -14,7 +14,7 @@ from pathlib import Path
 
 from saccade.data.dataset import Dataset
 from saccade.data.formats.annotated import Boxes, build
-from saccade.data.formats.finding import class_names, missing, part_of
+from saccade.data.formats.finding import class_names, missing, parts_of_tables
 from saccade.data.formats.frames import Annotated, Drawn
 from saccade.data.formats.rows import Rows, bad, parse
 from saccade.data.formats.table import Paths, cell_of, path_column, split_of, tables
@@ -77,19 +77,8 @@ def _found(tree: Tree) -> list[str]:
 def read(tree: Tree, task: str | None = None) -> Dataset:
     """The table of boxes, or those named after parts (train_labels.csv, test_labels.csv)."""
     found = _found(tree)
-    parts = {key: part for key in found if (part := part_of(posixpath.basename(key))) is not None}
-    if len(found) > 1 and "train" in parts.values():
-        found = list(parts)
-    elif len(found) > 1:
-        raise SaccadeError(
-            f"{tree.root}: several tables of boxes could be meant ({shown(found)}); give the path "
-            "of one",
-            name="several-tables",
-            files=found,
-        )
-    else:
-        parts = {}
-    rows = {key: parse(tree.load(key), key) for key in found}
+    parts = parts_of_tables(tree, found, "boxes")
+    rows = {key: parse(tree.load(key), key) for key in parts or found}
     return _read(tree, rows, dict(parts), task)
 
 

@@ -25,6 +25,24 @@ def part_of(path: str) -> Split | None:
     return None
 
 
+def parts_of_tables(tree: Tree, found: Sequence[str], content: str) -> dict[str, Split]:
+    """The tables named after parts (train_labels.csv), with their parts; none for a single one.
+
+    Raises SaccadeError where several could be meant. content: what the tables hold, in a word.
+    """
+    if len(found) < 2:
+        return {}
+    parts = {key: part for key in found if (part := part_of(posixpath.basename(key))) is not None}
+    if "train" in parts.values():
+        return parts
+    raise SaccadeError(
+        f"{tree.root}: several tables of {content} could be meant ({shown(found)}); give the path "
+        "of one",
+        name="several-tables",
+        files=list(found),
+    )
+
+
 def part_of_folder(key: str) -> Split | None:
     """As `part_of`, by whole names of folders alone: a picture may be called train-1.jpg."""
     for name in reversed(PurePosixPath(key).parts[:-1]):

@@ -18,7 +18,7 @@ import numpy as np
 
 from saccade.data.dataset import Dataset, choose_task
 from saccade.data.formats import boxtable, table
-from saccade.data.formats.finding import missing, part_of
+from saccade.data.formats.finding import missing, parts_of_tables
 from saccade.data.formats.rows import Rows, bad, parse
 from saccade.data.formats.table import Paths, cell_of, path_column, split_of, tables
 from saccade.data.places import turn
@@ -119,21 +119,11 @@ def _found(tree: Tree) -> list[str]:
 def read(tree: Tree, task: str | None = None) -> Dataset:
     """The table of points, or those named after parts (train_points.csv, test_points.csv)."""
     found = _found(tree)
-    parts = {key: part for key in found if (part := part_of(posixpath.basename(key))) is not None}
-    if len(found) > 1 and "train" in parts.values():
-        found = list(parts)
-    elif len(found) > 1:
-        raise SaccadeError(
-            f"{tree.root}: several tables of points could be meant ({shown(found)}); give the path "
-            "of one",
-            name="several-tables",
-            files=found,
-        )
-    else:
-        parts = {}
+    parts = parts_of_tables(tree, found, "points")
     if task == "regression":
         return table.read(tree, task)
-    return _read(tree, {key: parse(tree.load(key), key) for key in found}, dict(parts), task)
+    rows = {key: parse(tree.load(key), key) for key in parts or found}
+    return _read(tree, rows, dict(parts), task)
 
 
 def read_file(tree: Tree, path: Path, task: str | None = None) -> Dataset:
