@@ -1,12 +1,16 @@
 """Detection beside its peers: suppression, average precision, training and prediction.
 
     python benchmarks/detection.py [--parts suppression precision networks] [--record]
+    python benchmarks/detection.py --parts families --data ../shared/data/raccoon [--weights FILE]
 
 Suppression against torchvision's `batched_nms` on the same boxes, scores and threshold: both are
 asked for the best 300 boxes that stay, and must keep the same. Average precision from the boxes to
 the numbers, end to end: pycocotools and faster-coco-eval start from lists in memory (their records
 are built within the time, since a user has boxes, not records). Networks: Faster R-CNN with
-ResNet-50-FPN, ours and torchvision's own, the same batch in turns.
+ResNet-50-FPN, ours and torchvision's own, the same batch in turns. Families: R-CNN, Fast R-CNN,
+Faster R-CNN and YOLO on one backbone, each trained alike on DATA and scored on its test part, and
+the time of one picture, in turns. Boxes that R-CNN and Fast R-CNN begin from are found anew for
+every picture, also while training, as in use.
 """
 
 from __future__ import annotations
@@ -16,8 +20,10 @@ import contextlib
 import io
 import os
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -248,18 +254,75 @@ def networks(side: int) -> list[Figure]:
     ]
 
 
+FAMILIES = ("rcnn", "fast_rcnn", "faster_rcnn", "yolo")
+
+
+def families(data: Path, backbone: str, side: int, epochs: int, weights: str) -> list[Figure]:
+    """Speed and mAP side by side: what looking at every region again costs and gains."""
+    import saccade
+    from saccade.predict import Predictor
+
+    figures: list[Figure] = []
+    predictors: dict[str, Predictor] = {}
+    dataset = saccade.open(str(data), task="detection")
+    with tempfile.TemporaryDirectory() as folder:
+        for name in FAMILIES:
+            began = time.perf_counter()
+            trained = saccade.train(
+                dataset,
+                task="detection",
+                project=folder,
+                name=name,
+                model=name,
+                backbone=backbone,
+                weights=weights,
+                imgsz=side,
+                epochs=epochs,
+                batch=4,
+                settings={"train.health": False},
+            )
+            seconds = time.perf_counter() - began
+            score = trained.val("test").measures["map50"]
+            figures.append(
+                Figure(
+                    f"{name}: map50 on test ({score.low:.3f} to {score.high:.3f}), training",
+                    f"{score.value:.3f}, {seconds:.0f} s",
+                )
+            )
+            print(figures[-1], flush=True)
+            predictors[name] = trained.predictor
+    keys = [example.key for example in dataset.examples[:5]]
+    paths = [str(Path(dataset.root) / key) for key in keys]
+    runs: Runs = {name: lambda made=made: made(paths, batch=1) for name, made in predictors.items()}
+    times = in_turns(runs, rounds=3)
+    for name in FAMILIES:
+        each = 1000 * min(times[name]) / len(paths)
+        gain = ratio(times, name, "yolo")
+        figures.append(Figure(f"{name}: one picture, ms (times yolo)", f"{each:.0f} ({gain:.1f})"))
+    return figures
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     every = ["suppression", "precision", "networks"]
-    parser.add_argument("--parts", nargs="+", choices=every, default=every)
+    parser.add_argument("--parts", nargs="+", choices=[*every, "families"], default=every)
     parser.add_argument("--side", type=int, default=320, help="of the networks' input")
+    parser.add_argument("--data", type=Path, help="of the families: boxes, with a test part")
+    parser.add_argument("--backbone", default="resnet18", help="of the families")
+    parser.add_argument("--weights", default="none", help="of the families' backbone")
+    parser.add_argument("--epochs", type=int, default=20, help="of the families")
     add_option(parser)
     chosen = parser.parse_args(arguments)
+    if "families" in chosen.parts and chosen.data is None:
+        parser.error("--parts families needs --data")
     load = os.getloadavg()[0]
     parts: dict[str, Callable[[], list[Figure]]] = {
         "suppression": suppressions,
         "precision": precision,
         "networks": lambda: networks(chosen.side),
+        "families": lambda: families(
+            chosen.data, chosen.backbone, chosen.side, chosen.epochs, chosen.weights
+        ),
     }
     figures = [figure for name in chosen.parts for figure in parts[name]()]
     print(show(figures))
