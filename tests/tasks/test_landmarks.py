@@ -10,7 +10,7 @@ import torch
 from saccade.data.follow import follow
 from saccade.errors import SaccadeError
 from saccade.models import catalog
-from saccade.tasks import pairing, table
+from saccade.tasks import pairing, table, voting
 from saccade.tasks.landmarks import LandmarksTask
 from saccade.types import Batch, Field, Geometry, Landmarks
 
@@ -128,3 +128,15 @@ def test_metric_and_table():
     assert found["nme"].value == pytest.approx(scored.errors[0].item()) and found["nme"].n == 1
     assert found["failure_rate"].value == 1.0
     assert metric.details()["divided_by"] == ["left_eye", "right_eye"]
+
+
+def test_votes_are_drawn_to_the_four_nearest_positions():
+    """A point between positions: their shares as bilinear interpolation has them, loss lowest there."""
+    places = torch.tensor([[[0.5, 0.25], [-1.0, 2.0]]])  # of a 2 x 4 map; the second lies outside
+    shares = torch.full((1, 2, 2, 4), 1e-6)
+    shares[0, 0, 0, 1:3] = 0.5
+    shares[0, 1, 1, 0] = 1.0
+    best = voting.missed_votes(shares.log(), places)
+    assert best[0].tolist() == pytest.approx([math.log(2), 0.0], abs=1e-4)
+    even = voting.missed_votes(torch.full((1, 2, 2, 4), 1 / 8).log(), places)
+    assert even[0].tolist() == pytest.approx([math.log(8)] * 2)

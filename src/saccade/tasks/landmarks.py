@@ -22,6 +22,9 @@ FAILED = 0.08
 BETA = 0.02
 """Share of the input up to which errors are squared, beyond it they count as they are."""
 
+VOTES = 1.0
+"""Weight of the votes beside the places."""
+
 VISIBILITY = 0.1
 """Weight of the visibility beside the places."""
 
@@ -36,9 +39,10 @@ class LandmarksTask:
                   of the eyes where the names tell them, else the diagonal of the points' box, which
                   "box" asks for
 
-    The loss has two parts: "points", smooth absolute errors as shares of the input (quadratic up to
-    BETA), a mean over visible points, in units of BETA; "visible", the logistic loss. The error of
-    an example is its normalised mean error over visible points.
+    The loss has three parts: "points", smooth absolute errors as shares of the input (quadratic up
+    to BETA), a mean over visible points, in units of BETA; "votes", how far the votes of the head
+    lie from them; "visible", the logistic loss. The error of an example is its normalised mean
+    error over visible points.
     """
 
     fields: tuple[Field, ...]
@@ -76,8 +80,14 @@ class LandmarksTask:
         return voting.build(backbone, things=len(self.points), numbers=1)
 
     def loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        outputs, _ = voting.run(model, batch.inputs)
-        return self.parts(outputs, self.renamed(batch))
+        return self._all_parts(voting.run(model, batch.inputs), self.renamed(batch))
+
+    def _all_parts(self, found: voting.Found, batch: Batch) -> dict[str, Tensor]:
+        visible = batch.targets[self.field_name + ".visible"]
+        shares = batch.targets[self.field_name] / _sides(batch.inputs)
+        missed = torch.where(visible, voting.missed_votes(found.log_votes, shares), 0.0)
+        votes = missed.sum(dim=1) / visible.sum(dim=1).clamp(min=1)
+        return {**self.parts(found.answers, batch), "votes": VOTES * votes}
 
     def renamed(self, batch: Batch) -> Batch:
         """The batch whose mirrored pictures have the names of paired points exchanged."""
@@ -93,7 +103,7 @@ class LandmarksTask:
         return replace(batch, targets=targets)
 
     def parts(self, outputs: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """The two parts of the loss, (N,) each; 0 for a picture without a visible point."""
+        """The loss of what was answered, (N,) each; 0 for a picture without a visible point."""
         visible = batch.targets[self.field_name + ".visible"]
         shares = batch.targets[self.field_name] / _sides(batch.inputs)
         wrong = F.smooth_l1_loss(outputs[:, :, :2], shares, beta=BETA, reduction="none") / BETA
@@ -108,22 +118,21 @@ class LandmarksTask:
         }
 
     def evaluate(self, model: nn.Module, batch: Batch) -> Scored:
-        outputs, features = voting.run(model, batch.inputs)
-        outputs, batch = heads.on_cpu(outputs), batch.to("cpu")
-        batch = self.renamed(batch)
-        results = self.decode(outputs, batch)
+        found = voting.Found(*(heads.on_cpu(each) for each in voting.run(model, batch.inputs)))
+        batch = self.renamed(batch.to("cpu"))
+        results = self.decode(found.answers, batch)
         missing = ~batch.targets[self.field_name + ".visible"].any(dim=1)
-        parts = self.parts(outputs, batch)
+        parts = self._all_parts(found, batch)
         return Scored(
             results=results,
             losses=heads.nan_where(missing, torch.stack(list(parts.values())).sum(dim=0)),
             errors=self.normalised_errors(results, batch),
-            embeddings=heads.on_cpu(features),
+            embeddings=found.features,
         )
 
     def predict(self, model: nn.Module, batch: Batch) -> list[Result]:
-        outputs, _ = voting.run(model, batch.inputs)
-        return list(self.decode(heads.on_cpu(outputs), batch.to("cpu")))
+        found = voting.run(model, batch.inputs)
+        return list(self.decode(heads.on_cpu(found.answers), batch.to("cpu")))
 
     def decode(self, outputs: Tensor, batch: Batch) -> list[Landmarks]:
         """Points in pixels of the pictures; they may lie outside."""

@@ -73,7 +73,7 @@ class LocalizationTask:
 
     def outputs(self, model: nn.Module, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 5 + K) in the order p, bx, by, bw, bh, c1 ... cK, p and c as logits; and features."""
-        found, features = voting.run(model, inputs)
+        found, features, _ = voting.run(model, inputs)
         place, chance, rest = found[:, 0, :2], found[:, 0, 2:3], found[:, 0, 3:]
         return torch.cat([chance, place, rest[:, :2], rest[:, 2:]], dim=1), features
 

@@ -8,7 +8,7 @@ learned at one place is known at every other, so few pictures are enough.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -25,8 +25,21 @@ WIDTH = 128
 GROUPS = 8
 
 
+class Found(NamedTuple):
+    """All float32.
+
+    answers    (N, things, 2 + numbers): x, y as shares of the input, then what else was asked
+    features   (N, WIDTH)
+    log_votes  (N, things, h, w): logarithms of each position's share in the answer
+    """
+
+    answers: Tensor
+    features: Tensor
+    log_votes: Tensor
+
+
 class VotingHead(nn.Module):
-    """Maps of a backbone -> (N, things, 2 + numbers) and (N, WIDTH) features.
+    """Maps of a backbone -> what was found, for every picture.
 
     channels, strides  of the backbone's maps
     things   places to be found, each with votes of its own
@@ -54,15 +67,19 @@ class VotingHead(nn.Module):
         nn.init.normal_(self.answers.weight, std=0.01)
         nn.init.zeros_(cast(Tensor, self.answers.bias))
 
-    def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    def forward(self, maps: Sequence[Tensor]) -> Found:
         features = self.mix(self._laid_together(maps[self.first :]))  # (N, WIDTH, h, w)
         count, _, height, width = features.shape
         answers = self.answers(features).float()
         answers = answers.view(count, self.things, 3 + self.numbers, height * width)
-        votes = answers[:, :, 0].softmax(dim=2)  # (N, things, h w)
+        log_votes = answers[:, :, 0].log_softmax(dim=2)  # (N, things, h w)
         places = answers[:, :, 1:3] + _centres(height, width, answers.device)
         said = torch.cat([places, answers[:, :, 3:]], dim=2)  # (N, things, 2 + numbers, h w)
-        return (said * votes[:, :, None]).sum(dim=3), features.float().mean(dim=(2, 3))
+        return Found(
+            (said * log_votes.exp()[:, :, None]).sum(dim=3),
+            features.float().mean(dim=(2, 3)),
+            log_votes.view(count, self.things, height, width),
+        )
 
     def _laid_together(self, maps: Sequence[Tensor]) -> Tensor:
         laid = [lateral(each) for lateral, each in zip(self.lateral, maps, strict=True)]
@@ -123,8 +140,25 @@ def _drop_unreached(network: nn.Module) -> None:
             setattr(network.get_submodule(parent), last, nn.Identity())
 
 
-def run(model: nn.Module, inputs: Tensor) -> tuple[Tensor, Tensor]:
-    """(N, things, 2 + numbers) and (N, WIDTH), both float32."""
+def run(model: nn.Module, inputs: Tensor) -> Found:
     maps = cast(Backbone, model).maps(inputs)
-    found, features = cast(VotingHead, model.places)(maps)
-    return found, features
+    found: Found = cast(VotingHead, model.places)(maps)
+    return found
+
+
+def missed_votes(log_votes: Tensor, places: Tensor) -> Tensor:
+    """Cross-entropy between votes and the positions around the true places, (N, things).
+
+    log_votes (N, things, h, w); places (N, things, 2) x, y as shares. The truth is spread over the
+    four nearest positions as bilinear interpolation would; what lies outside counts as at the edge.
+    Every position learns from it at once, where a mean of places alone teaches slowly (compare
+    Nibali et al. 2018, arXiv 1801.07372, section 3.3).
+    """
+    height, width = log_votes.shape[2:]
+    x, y = (
+        (places[..., axis, None] * size - 0.5).clamp(0, size - 1)
+        for axis, size in enumerate((width, height))
+    )
+    near_x = (1 - (x - torch.arange(width, device=x.device)).abs()).clamp(min=0)
+    near_y = (1 - (y - torch.arange(height, device=y.device)).abs()).clamp(min=0)
+    return -torch.einsum("ntyx,nty,ntx->nt", log_votes, near_y, near_x)
