@@ -4,9 +4,9 @@ import math
 
 import pytest
 import torch
-from detecting import BOXES, LABELS, learn, map50, picture
 from torch.nn import functional as F
 
+from detecting import BOXES, LABELS, learn, map50, picture
 from saccade.errors import SaccadeError
 from saccade.models import catalog, yolo
 from saccade.ops import grid

@@ -131,7 +131,7 @@ def test_metric_and_table():
 
 
 def test_votes_are_drawn_to_the_four_nearest_positions():
-    """A point between positions: their shares as bilinear interpolation has them, loss lowest there."""
+    """Of a point between positions: shares as bilinear interpolation has them, loss lowest."""
     places = torch.tensor([[[0.5, 0.25], [-1.0, 2.0]]])  # of a 2 x 4 map; the second lies outside
     shares = torch.full((1, 2, 2, 4), 1e-6)
     shares[0, 0, 0, 1:3] = 0.5
