@@ -151,10 +151,16 @@ class RegionDetector(nn.Module):
     ) -> list[Seen]:
         heads = self.roi_heads
         heads.score_thresh, heads.nms_thresh, heads.detections_per_img = confidence, iou, limit
-        sizes = [(images.shape[2], images.shape[3])] * len(images)
+        # regions found beforehand are so many that those of a batch would fill the memory
+        step = 1 if self.rpn is None else len(images)
+        found: list[dict[str, Tensor]] = []
         with _mode(self, False), torch.autocast(images.device.type, enabled=False):
-            regions, _ = self._regions(images, maps, None)
-            found, _ = heads(maps, regions, sizes, None)
+            for start in range(0, len(images), step):
+                part = slice(start, start + step)
+                mine = {name: value[part] for name, value in maps.items()}
+                regions, _ = self._regions(images[part], mine, None)
+                sizes = [(images.shape[2], images.shape[3])] * len(regions)
+                found += heads(mine, regions, sizes, None)[0]
         return [Seen(each["boxes"], each["scores"], each["labels"] - 1) for each in found]
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from detecting import BOXES, LABELS, learn, map50, picture
 
-from saccade.models import catalog, faster_rcnn
+from detecting import BOXES, LABELS, learn, map50, picture
+from saccade.models import catalog, faster_rcnn, rcnn
 from saccade.ops.boxes import iou
 from saccade.ops.proposals import grouped
 from saccade.protocols import Detector
@@ -49,6 +49,19 @@ def test_one_picture_is_learnt_by_heart(name):
     losses = learn(detector, steps=40, rate=2e-3)
     assert losses[-1] < losses[0] / 2
     assert map50(detector) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("name", ["rcnn", "fast_rcnn", "faster_rcnn"])
+def test_a_picture_is_answered_alike_in_a_batch_and_region_by_region(name, monkeypatch):
+    torch.manual_seed(0)
+    detector = catalog.network(name, backbone="mobilenet_v2_035", norm="group").eval()
+    images = torch.cat([picture(), picture().flip(3)])
+    together = detector.detect(images, confidence=0.0)
+    monkeypatch.setattr(rcnn, "AT_ONCE", 7)
+    for row, found in enumerate(together):
+        [alone] = detector.detect(images[row : row + 1], confidence=0.0)
+        assert torch.allclose(alone.scores, found.scores, atol=1e-5)
+        assert torch.allclose(alone.boxes, found.boxes, atol=1e-2)
 
 
 def test_a_picture_without_objects_is_only_background():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 from saccade.ops.proposals import grouped
@@ -20,6 +21,9 @@ SIDE = 64
 
 DRAWN = 32
 """Regions of a picture that learn: each of them passes through the whole network."""
+
+AT_ONCE = 128
+"""Regions in one pass while nothing is learnt, so that memory stays bounded."""
 
 
 class Whole(nn.Module):
@@ -37,7 +41,9 @@ class Described(nn.Module):
         self._trunk = [backbone]  # in a list: its parameters are the detector's own
 
     def forward(self, regions: Tensor) -> Tensor:
-        return cast(Backbone, self._trunk[0]).maps(regions)[-1].float().mean((2, 3))
+        trunk = cast(Backbone, self._trunk[0])
+        parts = [regions] if torch.is_grad_enabled() else torch.split(regions, AT_ONCE)
+        return torch.cat([trunk.maps(part)[-1].float().mean((2, 3)) for part in parts])
 
 
 def build(name: str, *, backbone: Backbone, num_classes: int = 20) -> RegionDetector:
