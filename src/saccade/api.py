@@ -28,6 +28,7 @@ from saccade.experiment.validate import Validation, validate
 from saccade.improve.curve import Curve, learning_curve
 from saccade.improve.curve_plot import draw_curve
 from saccade.improve.ensemble import Ensemble, combine
+from saccade.improve.folds import train_folds
 from saccade.improve.sources import synthesise
 from saccade.predict import Prediction, Predictor
 from saccade.predict import load as load_predictor
@@ -130,6 +131,14 @@ class Trained:
                 reporter=reporter,
             )
             yield compare(halves, run.folder, name=name, told=told, table=table)
+
+    def judge_labels(self, folds: int, *, reporter: Reporter | None = None) -> int:
+        """Ask networks that have not seen them of all training labels; how many were asked.
+
+        folds: trainings, each without as large a part. `saccade labels` ranks by their answers from
+        then on. Raises SaccadeError where there are too few pictures.
+        """
+        return train_folds(self._own_data(), self.folder, folds, reporter=reporter)
 
     def report(self, *, reporter: Reporter | None = None) -> Path:
         """Write report.html, its pictures and the diagnosis it begins with; the path of the page.

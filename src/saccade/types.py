@@ -585,6 +585,7 @@ class Evidence:
     curves       column of results.csv -> one number per epoch
     health       rows of health.csv;  images: rows of data.parquet;  predictions: part -> its rows
     dynamics     rows of dynamics.parquet
+    folds        answers on training examples by networks that had not seen them; may be empty
     recipe       the complete recipe;  card: the model card;  data: the manifest
     run          the run folder, as the user named it;  log: lines of log.txt
     tensors      names of the network's tensors
@@ -608,6 +609,7 @@ class Evidence:
     tensors: tuple[str, ...] = ()
     thumbnails: Mapping[str, Any] = field(default_factory=dict)
     scale: float = 1.0
+    folds: Any = field(default_factory=dict)
 
 
 Limit = Literal[

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,30 @@ def test_a_filled_in_table_is_taken_over(
     call(capsys, "labels", run, "--import", str(mine))
     text = (Path(run) / "labels" / "corrections.csv").read_text(encoding="utf-8")
     assert "digits#8,8,relabel,3" in text and "digits#9" not in text
+
+
+def test_folds_judge_training_labels_by_networks_that_have_not_seen_them(
+    trained: tuple[Path, list[str]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    place, lines = trained
+    monkeypatch.chdir(place)
+    run = RunFolder(tmp_path / "run")
+    shutil.copytree(lines[0], run.root)
+    told = call(capsys, "labels", str(run.root), "--folds", "2")
+    training = {e["key"] for e in run.read_json(run.data)["examples"] if e["part"] == "train"}
+    asked = run.read_table(run.folds)["key"].to_pylist()
+    assert sorted(asked) == sorted(training)
+    assert told["labels"]["train"] == len(training)  # type: ignore[index]
+    for fold in ("1of2", "2of2"):
+        made = RunFolder(run.root / "labels" / "folds" / fold)
+        parts = {e["key"]: e["part"] for e in made.read_json(made.data)["examples"]}
+        own = set(made.read_table(made.predictions("dev"))["key"].to_pylist())
+        assert {key for key, part in parts.items() if part == "dev"} == own
+        assert set(parts) == training
+    # what is there is not trained again
+    times = [path.stat().st_mtime_ns for path in sorted(run.root.rglob("best.safetensors"))]
+    call(capsys, "labels", str(run.root), "--folds", "2")
+    assert times == [p.stat().st_mtime_ns for p in sorted(run.root.rglob("best.safetensors"))]

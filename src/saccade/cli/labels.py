@@ -50,10 +50,24 @@ MOST = 20
     group="Judge",
     help="Verdicts written into a copy of suspects.csv.",
 )
+@key(
+    "--folds",
+    type=click.IntRange(min=2),
+    metavar="N",
+    group="Training",
+    help="Train N times, each without one part, and judge training labels by these answers.",
+)
 @json_key
 @click.pass_obj
 def command(
-    output: Output, /, run: str, opened: bool, split: str, no_browser: bool, **judged: Any
+    output: Output,
+    /,
+    run: str,
+    opened: bool,
+    split: str,
+    no_browser: bool,
+    folds: int | None,
+    **judged: Any,
 ) -> None:
     """Rank the labels of RUN that look wrong, and say whether correcting them pays.
 
@@ -66,6 +80,11 @@ def command(
     from saccade.training.run import open_run
 
     folder = open_run(run)
+    if folds:
+        from saccade import api
+
+        with output.reporter() as reporter:
+            api.load(run).judge_labels(folds, reporter=reporter)
     marks = Marks(folder.root / "errors" / "marks.sqlite")
     told = judge(folder, marks, **judged)
     _tell(output, told)

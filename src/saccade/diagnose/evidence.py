@@ -58,6 +58,7 @@ def read_evidence(run: RunFolder, *, human_error: float | None = None) -> Eviden
         tensors=_tensors(run),
         thumbnails={part: _thumbnails(run, part) for part in predictions},
         scale=_scale(task, predictions),
+        folds=columns(run.read_table(run.folds)) if run.folds.is_file() else {},
     )
 
 

@@ -3,14 +3,15 @@
 Dev and test are judged by probabilities that their labels had no part in (confident learning,
 Northcutt and others 2021). A network has learned the labels of its training part, the wrong ones
 too; what tells these apart is that they were learned late: the loss before each update, averaged
-over the training (Arazo and others 2019, on the losses of clean and of noisy labels).
+over the training (Arazo and others 2019, on the losses of clean and of noisy labels). Where folds
+were trained, training labels are judged as those of dev.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,10 @@ def find_suspects(evidence: Evidence) -> Labels:
             f"{evidence.run}: dev has not been scored; finish the training first (--resume).",
             name="not-scored",
         )
+    if len(evidence.folds):
+        # answers on what a network had not learned take the place of losses on what it had
+        predictions = {**evidence.predictions, "train": evidence.folds}
+        evidence = replace(evidence, predictions=predictions, dynamics={})
     found, counts = [], {}
     for part, rows in evidence.predictions.items():
         if part == "train" and len(evidence.dynamics):

@@ -102,6 +102,10 @@ class RunFolder:
     def labels(self) -> Path:
         return self.root / "labels.csv"
 
+    @property
+    def folds(self) -> Path:
+        return self.root / "labels" / "folds.parquet"
+
     def predictions(self, split: str) -> Path:
         return self.root / "predictions" / f"{split}.parquet"
 
