@@ -113,16 +113,23 @@ SOME = 100
 WIDE = 0.15
 """Below so many the same where the gap to dev is at least that wide."""
 
+PASSES = 5
+"""Epochs after which the number of updates is no longer a choice but that of the examples."""
+
 
 def too_few_examples(evidence: Evidence) -> Finding | None:
-    """Little data for the number of classes, and a gap that only more of it closes."""
+    """Little data for the number of classes, and an error that only more of it mends."""
     counts = signals.class_counts(evidence)
     variance = signals.gap(evidence, "variance")
     used = signals.train_size(evidence)
     each = used / max(1, len(counts)) if counts else used
     wide = variance.low > WIDE * evidence.scale
     enough = (SOME if wide else FEW) * (1 if counts else 10)
-    if each >= enough or variance.low <= 0.01 * evidence.scale:
+    dev = evidence.errors.get("dev")
+    # few examples are few updates too, and then even they are not learned
+    passed = signals.short(evidence) and signals.epochs_done(evidence) >= PASSES
+    missed = passed and dev is not None and dev.low > 0.05 * evidence.scale
+    if each >= enough or not (variance.low > 0.01 * evidence.scale or missed):
         return None
     return Finding(
         name="too-few-examples",
@@ -134,7 +141,7 @@ def too_few_examples(evidence: Evidence) -> Finding | None:
         knob="amount of data",
         goal="fit dev",
         command=_more_data(evidence),
-        expected_gain=0.7 * variance.value / evidence.scale,
+        expected_gain=0.7 * max(variance.value, 0.5 * dev.value if dev else 0.0) / evidence.scale,
     )
 
 
