@@ -1,8 +1,9 @@
 """Wrong labels: pictures on which a network that knows the classes disagrees without doubt.
 
-Two marks tell them from pictures that are merely hard. A hard picture's label is the network's
-second or third choice; a label that was drawn by mistake may stand at any place. And hard pictures
-are wrong where the network is unsure, wrong labels also among its surest answers.
+Three marks tell them from pictures that are merely hard. A hard picture's label is the network's
+second or third choice; a label that was drawn by mistake may stand at any place. Hard pictures are
+wrong where the network is unsure, wrong labels also among its surest answers. And where many labels
+were learned late, hard pictures are missed on dev more often still.
 """
 
 from __future__ import annotations
@@ -39,6 +40,10 @@ FLAT_OF_FEW = 0.6
 WEAK = 1.5
 """Where a share of what there is to learn is unlearned, the surest are wrong more often as well:
 errors among them over errors in all reach about that share."""
+
+LATE = 0.7
+"""Share of training labels learned late over the error on dev: about 1 with wrong labels alone,
+0.3 at most on hard pictures, of which most are learned in time."""
 
 SUREST = 0.1
 """Share of the answers among which hard pictures are rarer still, and wrong labels are not."""
@@ -95,10 +100,21 @@ def wrong_labels(evidence: Evidence, part: str) -> Measure | None:
     rows = evidence.predictions.get(part)
     if rows is None or "score" not in rows or len(rows["score"]) < 60:
         return None
-    for measured in (_by_places(evidence, part), _by_sureness(evidence, part)):
+    for mark in (_by_lateness, _by_places, _by_sureness):
+        measured = mark(evidence, part)
         if measured is not None and LEAST < measured.low <= measured.value < MOST:
             return measured
     return None
+
+
+def _by_lateness(evidence: Evidence, part: str) -> Measure | None:
+    """From the training labels that were learned late, where dev has fewer errors than that."""
+    if part != "train" or "dev" not in evidence.errors or not len(evidence.dynamics):
+        return None
+    average = average_losses(np.asarray(evidence.dynamics["losses"], dtype=np.float64))
+    late = learned_late(average, len(signals.classes(evidence)))
+    measured = signals.share(len(late), len(average))
+    return measured if measured.value > LATE * evidence.errors["dev"].value else None
 
 
 def _by_places(evidence: Evidence, part: str) -> Measure | None:

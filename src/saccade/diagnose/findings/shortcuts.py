@@ -22,6 +22,9 @@ TELLS = 0.2
 PURE = 0.95
 """Of the pictures that a place calls a class, this many must be of it."""
 
+ODDS = 15.0
+"""And the odds of that, at the lower end of its interval, over those of guessing the class."""
+
 
 def shortcut(evidence: Evidence) -> Finding | None:
     """Some place at the rim, or the size and kind of the file, that gives the class away."""
@@ -78,11 +81,20 @@ def given_away(
             # leaves that are pure in training alone: the rest of a tree's answers is guessing
             named = answer[:, column] >= PURE
             own = truth == name
-            if named.sum() < 3 or own[named].mean() < PURE:
+            if not _gives_away(own, named):
                 continue
             if (share := float(named[own].mean())) > best.get(name, 0.0):
                 best[name], where[name] = share, place
     return best, where
+
+
+def _gives_away(own: np.ndarray, named: np.ndarray) -> bool:
+    """own: (n,) of the class;  named: (n,) called it. Beyond what few pictures show by chance."""
+    found = signals.share(int(own[named].sum()), int(named.sum()))
+    if found.n < 3 or found.value < PURE:
+        return False
+    guessed = own.mean() / max(1 - own.mean(), 1e-9)
+    return bool(found.low > ODDS * guessed * (1 - found.low))
 
 
 def _frame(place: int) -> tuple[float, float, float, float]:
