@@ -129,7 +129,10 @@ def too_few_examples(evidence: Evidence) -> Finding | None:
     # few examples are few updates too, and then even they are not learned
     passed = signals.short(evidence) and signals.epochs_done(evidence) >= PASSES
     missed = passed and dev is not None and dev.low > 0.05 * evidence.scale
-    if each >= enough or not (variance.low > 0.01 * evidence.scale or missed):
+    # how few there are also makes the interval of the training error wide: dev's alone counts
+    gap = 0.0 if dev is None else dev.low - signals.error(evidence, "train")
+    beyond = max(variance.low, gap if each < FEW else 0.0) > 0.01 * evidence.scale
+    if each >= enough or not (beyond or missed):
         return None
     return Finding(
         name="too-few-examples",
