@@ -101,26 +101,32 @@ class RegionDetector(nn.Module):
     ) -> tuple[Tensor, list[Seen]]:
         """The loss of each picture, and `detect`, from one pass through the backbone."""
         maps = self._maps(images)
+        given = [] if self.propose is None else [self.propose(image) for image in images]
         losses = []
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)  # regions are drawn for the loss
             for row in range(len(images)):
                 part = slice(row, row + 1)
                 mine = {name: value[part] for name, value in maps.items()}
-                parts = self._losses(images[part], mine, boxes[part], labels[part])
+                parts = self._losses(images[part], mine, boxes[part], labels[part], given[part])
                 losses.append(torch.stack(list(parts.values())).sum())
-        return torch.stack(losses), self._found(images, maps, confidence, iou, limit)
+        return torch.stack(losses), self._found(images, maps, confidence, iou, limit, given)
 
     def _maps(self, images: Tensor) -> dict[str, Tensor]:
         # regions are pooled in full precision
         return {name: value.float() for name, value in self.maps_of(images).items()}
 
     def _regions(
-        self, images: Tensor, maps: dict[str, Tensor], targets: list[dict[str, Tensor]] | None
+        self,
+        images: Tensor,
+        maps: dict[str, Tensor],
+        targets: list[dict[str, Tensor]] | None,
+        given: list[Tensor],
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """Regions of each picture, and losses of finding them. given: what `propose` said."""
         if self.rpn is None:
             assert self.propose is not None
-            return [self.propose(image) for image in images], {}
+            return given or [self.propose(image) for image in images], {}
         from torchvision.models.detection.image_list import ImageList
 
         sizes = [(images.shape[2], images.shape[3])] * len(images)
@@ -133,6 +139,7 @@ class RegionDetector(nn.Module):
         maps: dict[str, Tensor],
         boxes: Sequence[Tensor],
         labels: Sequence[Tensor],
+        given: Sequence[Tensor] = (),
     ) -> dict[str, Tensor]:
         targets = [
             {"boxes": each.float(), "labels": kind + 1}  # 0 is the background
@@ -140,14 +147,20 @@ class RegionDetector(nn.Module):
         ]
         sizes = [(images.shape[2], images.shape[3])] * len(images)
         with _mode(self, True), torch.autocast(images.device.type, enabled=False):
-            regions, losses = self._regions(images, maps, targets)
+            regions, losses = self._regions(images, maps, targets, list(given))
             _, of_regions = self.roi_heads(maps, regions, sizes, targets)
         return {
             name.removeprefix("loss_"): value for name, value in {**losses, **of_regions}.items()
         }
 
     def _found(
-        self, images: Tensor, maps: dict[str, Tensor], confidence: float, iou: float, limit: int
+        self,
+        images: Tensor,
+        maps: dict[str, Tensor],
+        confidence: float,
+        iou: float,
+        limit: int,
+        given: Sequence[Tensor] = (),
     ) -> list[Seen]:
         heads = self.roi_heads
         heads.score_thresh, heads.nms_thresh, heads.detections_per_img = confidence, iou, limit
@@ -158,7 +171,7 @@ class RegionDetector(nn.Module):
             for start in range(0, len(images), step):
                 part = slice(start, start + step)
                 mine = {name: value[part] for name, value in maps.items()}
-                regions, _ = self._regions(images[part], mine, None)
+                regions, _ = self._regions(images[part], mine, None, list(given[part]))
                 sizes = [(images.shape[2], images.shape[3])] * len(regions)
                 found += heads(mine, regions, sizes, None)[0]
         return [Seen(each["boxes"], each["scores"], each["labels"] - 1) for each in found]
