@@ -11,6 +11,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from saccade.ops.proposals import grouped
 from saccade.protocols import Backbone
@@ -22,8 +23,9 @@ SIDE = 64
 DRAWN = 32
 """Regions of a picture that learn: each of them passes through the whole network."""
 
-AT_ONCE = 128
-"""Regions in one pass while nothing is learnt, so that memory stays bounded."""
+AT_ONCE = 64
+"""Regions in one pass while nothing is learnt: memory stays bounded, and passes of one size are
+planned once, where every picture has another number of regions."""
 
 
 class Whole(nn.Module):
@@ -42,8 +44,11 @@ class Described(nn.Module):
 
     def forward(self, regions: Tensor) -> Tensor:
         trunk = cast(Backbone, self._trunk[0])
-        parts = [regions] if torch.is_grad_enabled() else torch.split(regions, AT_ONCE)
-        return torch.cat([trunk.maps(part)[-1].float().mean((2, 3)) for part in parts])
+        if torch.is_grad_enabled():
+            return trunk.maps(regions)[-1].float().mean((2, 3))
+        filled = F.pad(regions, (0,) * 7 + (-len(regions) % AT_ONCE,))
+        parts = [trunk.maps(part)[-1].float().mean((2, 3)) for part in torch.split(filled, AT_ONCE)]
+        return torch.cat(parts)[: len(regions)]
 
 
 def build(name: str, *, backbone: Backbone, num_classes: int = 20) -> RegionDetector:
