@@ -118,6 +118,12 @@ def few_of_a_kind(pool: PooledSet, seed: int, dose: float, folder: Path) -> list
     own = pool.seen[: len(pool.seen) // 2]
     order = np.random.default_rng((9, seed)).permutation(len(own))
     part = dict.fromkeys(order[: int(dose)].tolist(), "train")
-    held = order[int(dose) :][:400].tolist()
+    shown = {own[place][1] for place in part}
+    # one of each class that the draw left out: a class nobody has seen cannot be learned
+    for place in order[int(dose) :].tolist():
+        if own[place][1] not in shown:
+            shown.add(own[place][1])
+            part[place] = "train"
+    held = [place for place in order[int(dose) :].tolist() if place not in part][:400]
     part |= {place: ("dev", "test")[n % 2] for n, place in enumerate(held)}
     return [(*own[place], name) for place, name in part.items()]

@@ -111,7 +111,9 @@ def resume(evidence: Evidence) -> str:
 
 
 def fresh_dev(evidence: Evidence) -> str:
-    """A larger dev part, drawn anew."""
+    """A larger dev part, drawn anew; from a table where the user's files name the parts."""
+    if "as the files name them" in str(evidence.data.get("method", "")) and _tabular(evidence):
+        return without(evidence, "redrawn")
     seed = int(of_recipe(evidence, "data.seed", 0)) + 1
     return f"{larger_dev(evidence)} --set data.seed={seed}"
 
@@ -125,8 +127,7 @@ def without(evidence: Evidence, what: str) -> str:
 
     A sample has no files and boxes, points and masks no single line; then the nearest setting.
     """
-    kinds = {field["kind"] for field in evidence.data.get("fields", ())}
-    if kinds <= TABULAR and not data_of(evidence).startswith("sample:"):
+    if _tabular(evidence):
         place = Path(evidence.run) / "advice" / f"{what}.csv"
         return retrain(evidence, data=shlex.quote(place.as_posix()))
     if what == "suspects":
@@ -136,6 +137,12 @@ def without(evidence: Evidence, what: str) -> str:
             evidence, setting("augment.brightness", 0.3), setting("augment.contrast", 0.3)
         )
     return f"saccade check {data_of(evidence)}"
+
+
+def _tabular(evidence: Evidence) -> bool:
+    """Whether a table can name the examples."""
+    kinds = {field["kind"] for field in evidence.data.get("fields", ())}
+    return kinds <= TABULAR and not data_of(evidence).startswith("sample:")
 
 
 def root_of(evidence: Evidence) -> str:

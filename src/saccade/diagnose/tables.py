@@ -64,10 +64,28 @@ def half_of_dev(evidence: Evidence) -> list[Entry]:
     return found
 
 
+def _redrawn(evidence: Evidence) -> list[Entry]:
+    """All examples in parts drawn anew, dev half as large again; groups and copies stay together."""
+    examples = _examples(evidence)
+    kinds = [str(each.get("group") or each.get("sha256") or each["key"]) for each in examples]
+    names = sorted(set(kinds))
+    order = np.random.default_rng(1).permutation(len(names)) / len(names)
+    place = dict(zip(names, order.tolist(), strict=True))
+    share = {part: sum(entry["part"] == part for entry in examples) for part in ("dev", "test")}
+    dev = 1.5 * share["dev"] / max(1, len(examples))
+    test = dev + share["test"] / max(1, len(examples))
+    return [
+        {**entry, "part": "dev" if at < dev else "test" if at < test else "train"}
+        for entry, at in zip(examples, (place[kind] for kind in kinds), strict=True)
+        if entry["part"]
+    ]
+
+
 KEPT: dict[str, Callable[[Evidence], list[Entry]]] = {
     "copies": _no_copies,
     "suspects": _no_suspects,
     "mismatch": half_of_dev,
+    "redrawn": _redrawn,
 }
 """Name of the table -> the examples in it."""
 

@@ -48,7 +48,7 @@ def learning_rate_too_high(evidence: Evidence) -> Finding | None:
         },
         knob="learning rate",
         goal="fit training",
-        command=commands.retrain(evidence, commands.setting("optimizer.lr0", None)),
+        command=commands.retrain(evidence, _usual(evidence)),
         expected_gain=min(1.0, gain),
     )
 
@@ -77,9 +77,25 @@ def learning_rate_too_low(evidence: Evidence) -> Finding | None:
         },
         knob="learning rate",
         goal="fit training",
-        command=commands.retrain(evidence, commands.setting("optimizer.lr0", None)),
+        command=commands.retrain(evidence, _usual(evidence)),
         expected_gain=0.9 * bias.value / evidence.scale,
     )
+
+
+def _usual(evidence: Evidence) -> str:
+    """The rate to try: half of what good recipes reach; saccade's choice where unsure of that.
+
+    Short trainings with batch norm want the upper end; others and pretrained weights may not
+    bear it.
+    """
+    normed = any(name.endswith("running_mean") for name in evidence.tensors)
+    own = commands.of_recipe(evidence, "model.weights", "none") == "none"
+    sgd = commands.of_recipe(evidence, "optimizer.name") == "sgd"
+    relative = signals.relative_rate(evidence)
+    if not (sgd and normed and own and relative > 0):
+        return commands.setting("optimizer.lr0", None)
+    usual = float(commands.of_recipe(evidence, "optimizer.lr0")) / relative
+    return f"--lr0 {FAR / 2 * usual:.3g}"
 
 
 def unnormalised_input(evidence: Evidence) -> Finding | None:
