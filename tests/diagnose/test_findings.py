@@ -16,6 +16,7 @@ from diagnose.made_run import RECIPE, curves, scored, share, write_run
 from saccade.diagnose import diagnosis_of
 from saccade.diagnose.evidence import read_evidence
 from saccade.diagnose.findings import EXPLAINS, FINDINGS
+from saccade.diagnose.tables import write_tables
 from saccade.recipe import KEYS, all_keys
 from saccade.training.run import RunFolder
 from saccade.types import Evidence, Field, ModelCard, Preprocessing
@@ -310,3 +311,22 @@ def test_the_recipe_of_these_tests_is_one() -> None:
     for section, values in RECIPE.items():
         if isinstance(values, dict) and section != "run":
             assert {f"{section}.{key}" for key in values} <= known
+
+
+def test_parts_that_files_name_are_drawn_anew_from_a_table(tmp_path: Path) -> None:
+    run = healthy(tmp_path / "run")
+    over_used(run)
+    manifest = run.read_json(run.data)
+    manifest["method"] = "parts as the files name them (train, dev)"
+    for entry in manifest["examples"][:40]:
+        entry["group"] = "one patient"
+    run.write_json(run.data, manifest)
+    diagnosis = diagnosis_of(read_evidence(run))
+    assert diagnosis.findings[0].name == "dev-overfitted"
+    (place,) = write_tables(diagnosis.evidence, diagnosis.findings)
+    assert place.name == "redrawn.csv" and place.as_posix() in diagnosis.findings[0].command
+    with place.open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(manifest["examples"])
+    assert sum(row["split"] == "dev" for row in rows) == pytest.approx(1.5 * 300, abs=45)
+    assert len({row["split"] for row in rows if row["group"] == "one patient"}) == 1

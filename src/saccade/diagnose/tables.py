@@ -65,7 +65,7 @@ def half_of_dev(evidence: Evidence) -> list[Entry]:
 
 
 def _redrawn(evidence: Evidence) -> list[Entry]:
-    """All examples in parts drawn anew, dev half as large again; groups and copies stay together."""
+    """All examples in parts drawn anew, dev half as large again; groups, copies stay together."""
     examples = _examples(evidence)
     kinds = [str(each.get("group") or each.get("sha256") or each["key"]) for each in examples]
     names = sorted(set(kinds))
