@@ -36,8 +36,6 @@ FORMAT = 2
 SMALL = 64
 """Pictures of one size up to this many pixels keep it."""
 PHOTO = 224
-POINTS = 128
-"""Enough to tell where a point lies, at a third of the work."""
 MASKED = 512
 """Longer side of the input where masks are learnt, at most."""
 DETAIL, CELL = 416, 32
@@ -119,8 +117,7 @@ def ingest(
     Args:
         dataset: whose pictures; its files are only read.
         height: of the network input; None = the pictures' own where all are equal and at most
-            SMALL, else PHOTO (POINTS where
-            points alone are learned).
+            SMALL, else PHOTO.
         width: likewise; None = height where that is given.
         channels: 1 or 3; None = 1 where every picture is grey.
         fit: None = crop, or pad where boxes, points or masks must not be cut off.
@@ -167,8 +164,7 @@ def choose(
     own = {(item.height, item.width) for item in seen}
     alike = len(own) == 1 and max(next(iter(own))) <= SMALL
     kinds = {field.kind for field in dataset.fields}
-    usual = POINTS if kinds == {"points"} else PHOTO
-    natural = _detailed(seen) if "boxes" in kinds else (usual, usual)
+    natural = _detailed(seen) if "boxes" in kinds else (PHOTO, PHOTO)
     natural = next(iter(own)) if alike else natural
     if not alike and "mask" in kinds:
         natural = _whole(own)

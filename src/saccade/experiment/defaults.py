@@ -40,8 +40,8 @@ SMALL = 64
 DETECTOR = {"detection": "yolo"}
 """Tasks that stand on a detector, and which."""
 
-SEEN = 15_000
-"""Examples a detector learns from, counted as often as they are seen."""
+SEEN = {"detection": 15_000, "landmarks": 20_000}
+"""Examples that tasks of places learn from, counted as often as they are seen."""
 
 BY_TASK: dict[str, dict[str, dict[str, Any]]] = {
     "detection": {
@@ -130,8 +130,8 @@ def complete(recipe: Recipe, facts: Facts) -> Recipe:
     batch = recipe.train.batch or _batch(facts.examples, small)
     tuned = facts.start is not None
     epochs = recipe.train.epochs or _epochs(facts.examples, small, tuned)
-    if facts.task in DETECTOR and recipe.train.epochs is None:
-        epochs = round(max(10, min(100, SEEN / facts.examples)))
+    if facts.task in SEEN and recipe.train.epochs is None:
+        epochs = round(max(10, min(100, SEEN[facts.task] / facts.examples)))
     optimizer = recipe.optimizer.name or ("adamw" if tuned else "sgd")
     decided: dict[str, dict[str, Any]] = {
         "model": {
