@@ -48,23 +48,16 @@ def suppress(
     if boxes.device.type != "cpu":
         order = scores.argsort(descending=True, stable=True)
         return order[_apart(boxes[order], labels[order], threshold)[:limit]]
-    found = _columns(boxes.detach().numpy(), scores.detach(), labels.numpy())
-    kept, left = np.zeros(0, dtype=np.int64), np.arange(len(boxes))
-    step = FIRST * limit
-    while len(left) and len(kept) < limit:
-        block, left = _best(found.scores, left, step)
+    ranked = best_first(scores)
+    found = _sorted(boxes.detach().numpy(), labels.numpy(), ranked)
+    kept = np.zeros(0, dtype=np.int64)
+    start, step = 0, FIRST * limit
+    while start < len(ranked) and len(kept) < limit:
+        block = np.arange(start, min(start + step, len(ranked)))
         kept = _continued(found, kept, block, threshold)
+        start += step
         step *= GROWTH
-    return torch.from_numpy(kept[:limit])
-
-
-def _best(scores: Tensor, left: Rows, count: int) -> tuple[Rows, Rows]:
-    """The `count` rows of the best scores (more where some are equal), and the others."""
-    if count >= len(left):
-        return left, left[:0]
-    own = scores[torch.from_numpy(left)]
-    worse = (own < own.topk(count).values[-1]).numpy()
-    return left[~worse], left[worse]
+    return torch.from_numpy(ranked.take(kept[:limit]))
 
 
 def best_first(scores: Tensor) -> Rows:
@@ -82,8 +75,8 @@ def best_first(scores: Tensor) -> Rows:
     return order.take(np.argsort((keys >> 16).astype(np.uint16).take(order), kind="stable"))
 
 
-class _Columns(NamedTuple):
-    """Boxes: (M,) each side, area, class and score. num_classes: above every class."""
+class _Sorted(NamedTuple):
+    """Boxes, best first: (M,) each side, area and class. num_classes: above every class."""
 
     x1: npt.NDArray[np.floating]
     y1: npt.NDArray[np.floating]
@@ -91,16 +84,15 @@ class _Columns(NamedTuple):
     y2: npt.NDArray[np.floating]
     areas: npt.NDArray[np.floating]
     labels: npt.NDArray[np.integer]
-    scores: Tensor
     num_classes: int
 
 
-def _columns(boxes: np.ndarray, scores: Tensor, labels: Rows) -> _Columns:
-    x1, y1, x2, y2 = np.ascontiguousarray(boxes.T)
+def _sorted(boxes: np.ndarray, labels: Rows, order: Rows) -> _Sorted:
+    x1, y1, x2, y2 = np.ascontiguousarray(boxes.take(order, axis=0).T)
     count = int(labels.max(initial=-1)) + 1
     # the smallest type: NumPy sorts those of 16 bits by counting
-    small = labels.astype(np.min_scalar_type(count))
-    return _Columns(x1, y1, x2, y2, (x2 - x1) * (y2 - y1), small, scores, count)
+    small = labels.take(order).astype(np.min_scalar_type(count))
+    return _Sorted(x1, y1, x2, y2, (x2 - x1) * (y2 - y1), small, count)
 
 
 def _pairs(counts: Rows, starts: Rows) -> tuple[Rows, Rows]:
@@ -109,27 +101,24 @@ def _pairs(counts: Rows, starts: Rows) -> tuple[Rows, Rows]:
     return rows, np.arange(len(rows)) + (starts - counts.cumsum() + counts).take(rows)
 
 
-def _continued(found: _Columns, kept: Rows, block: Rows, threshold: float) -> Rows:
-    """The kept, and what suppression keeps of a block of worse ones, which is in any order.
+def _continued(found: _Sorted, kept: Rows, block: Rows, threshold: float) -> Rows:
+    """The kept, and what suppression keeps of a block of worse ones.
 
-    What is kept decides on all that is worse, so that little is left to be sorted and compared.
+    What is kept decides on all that is worse, so that little is left to be compared.
     """
     labels, own = found.labels.take(kept), found.labels.take(block)
     counts = np.bincount(labels, minlength=found.num_classes)
     to_compare = counts.take(own)  # each with the kept of its class
     if to_compare.sum() > FEW_PAIRS * found.num_classes:
-        block = block.take(best_first(found.scores[torch.from_numpy(block)]))
         return _one_by_one(found, np.concatenate([kept, block]), threshold)
     first, second = _pairs(to_compare, (counts.cumsum() - counts).take(own))
     by_class = kept.take(np.argsort(labels, kind="stable"))
     free = np.ones(len(block), dtype=bool)
     free[first[_close(found, by_class.take(second), block.take(first), threshold)]] = False
-    block = block[free]
-    block = block.take(best_first(found.scores[torch.from_numpy(block)]))
-    return np.concatenate([kept, _lasting(found, block, threshold)])
+    return np.concatenate([kept, _lasting(found, block[free], threshold)])
 
 
-def _close(found: _Columns, first: Rows, second: Rows, threshold: float) -> npt.NDArray[np.bool_]:
+def _close(found: _Sorted, first: Rows, second: Rows, threshold: float) -> npt.NDArray[np.bool_]:
     """Which pairs of boxes overlap by more than `threshold`."""
     x1, y1, x2, y2, areas, *_ = found
     wide = np.minimum(x2.take(first), x2.take(second)) - np.maximum(x1.take(first), x1.take(second))
@@ -142,7 +131,7 @@ def _close(found: _Columns, first: Rows, second: Rows, threshold: float) -> npt.
     return close
 
 
-def _lasting(found: _Columns, block: Rows, threshold: float) -> Rows:
+def _lasting(found: _Sorted, block: Rows, threshold: float) -> Rows:
     """Of a block, best first, what suppression within classes keeps, in its order.
 
     A few operations on all pairs where there are few: a call for each of many classes costs more.
@@ -169,7 +158,7 @@ def _lasting(found: _Columns, block: Rows, threshold: float) -> Rows:
         lasts = now
 
 
-def _one_by_one(found: _Columns, rows: Rows, threshold: float) -> Rows:
+def _one_by_one(found: _Sorted, rows: Rows, threshold: float) -> Rows:
     """Of rows, best first, what a search in each class keeps, in their order."""
     from torchvision.ops import nms  # a second to import, and only detection needs it
 
