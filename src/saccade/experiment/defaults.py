@@ -209,7 +209,7 @@ def _for_masks(recipe: Recipe, facts: Facts) -> dict[str, dict[str, Any]]:
     name = recipe.model.name or ("unet_small" if facts.mask_classes == 2 else "unet")
     crop = recipe.data.crop or (min(facts.height, CROP), min(facts.width, CROP))
     views = recipe.data.views or max(1, round(CROPS / facts.examples))
-    epochs = recipe.train.epochs or round(max(5, min(36, 4600 / (facts.examples * views))))
+    epochs = recipe.train.epochs or round(max(5, min(25, 4000 / (facts.examples * views))))
     optimizer = recipe.optimizer.name or "adamw"
     batch = min(recipe.train.batch or 4, facts.examples * views)
     return {
@@ -220,6 +220,7 @@ def _for_masks(recipe: Recipe, facts: Facts) -> dict[str, dict[str, Any]]:
             **(_transfer(facts, epochs) if _has_stages(name) else UNSTAGED),
             # masks are of so many pixels that a few pictures can teach more than a head
             "freeze": "none",
+            "norm": _norm_of_few(name) if facts.start is None else None,
         },
         "optimizer": {
             "name": optimizer,
@@ -238,6 +239,13 @@ def _for_masks(recipe: Recipe, facts: Facts) -> dict[str, dict[str, Any]]:
             "threads": facts.hardware.threads,
         },
     }
+
+
+def _norm_of_few(name: str) -> str | None:
+    """Group norm in place of batch norm: batches of a few large pictures tell their statistics
+    badly, and unlike pictures spoil each other's (Wu and He 2018, arXiv 1803.08494, section 4.2).
+    """
+    return "group" if catalog.options(name).get("norm") == "batch" else None
 
 
 UNSTAGED = {"freeze": "none", "head_epochs": 0, "stage_decay": 1.0}
