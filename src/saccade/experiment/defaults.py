@@ -220,7 +220,7 @@ def _for_masks(recipe: Recipe, facts: Facts) -> dict[str, dict[str, Any]]:
             **(_transfer(facts, epochs) if _has_stages(name) else UNSTAGED),
             # masks are of so many pixels that a few pictures can teach more than a head
             "freeze": "none",
-            "norm": _norm_of_few(name) if facts.start is None else None,
+            "norm": _norm_of_few(name, recipe.model.backbone) if facts.start is None else None,
         },
         "optimizer": {
             "name": optimizer,
@@ -241,11 +241,15 @@ def _for_masks(recipe: Recipe, facts: Facts) -> dict[str, dict[str, Any]]:
     }
 
 
-def _norm_of_few(name: str) -> str | None:
+def _norm_of_few(name: str, backbone: str | None) -> str | None:
     """Group norm in place of batch norm: batches of a few large pictures tell their statistics
     badly, and unlike pictures spoil each other's (Wu and He 2018, arXiv 1803.08494, section 4.2).
     """
-    return "group" if catalog.options(name).get("norm") == "batch" else None
+    if "norm" not in catalog.options(name):
+        return None
+    with torch.device("meta"):
+        network = catalog.network(name, **({"backbone": backbone} if backbone else {}))
+    return "group" if any(isinstance(each, nn.BatchNorm2d) for each in network.modules()) else None
 
 
 UNSTAGED = {"freeze": "none", "head_epochs": 0, "stage_decay": 1.0}
