@@ -17,13 +17,14 @@ WIDE = 0.03
 
 
 def judge(evidence: Evidence, findings: Sequence[Finding] = ()) -> Verdict:
-    """The verdict of a run. Where there are findings, the first one says what to type."""
+    """The verdict of a run. Where there are faults, the first one says what to type."""
     gaps = measure_gaps(evidence)
     if "dev" not in evidence.errors or "train" not in evidence.errors:
         return _unfinished(evidence, findings)
     limit = decide(evidence, gaps)
     gap = gaps[limit] if limit in gaps else max(gaps.values(), key=lambda gap: gap.high)
-    command = findings[0].command if findings else _command(evidence, limit)
+    faults = _faults(findings)
+    command = faults[0].command if faults else _command(evidence, limit)
     first = _limits(evidence, gaps, limit, findings)
     lines = (first, _sureness(evidence, gaps, limit), f"Next: {command}")
     return Verdict(limit=limit, gap=gap, lines=lines, command=command)
@@ -74,9 +75,14 @@ def _limits(
 
 
 def _fault(findings: Sequence[Finding]) -> str:
-    """The first fault in words; what is only worth knowing is none."""
-    faults = [finding for finding in findings if finding.severity != "info"]
+    """The first fault in words."""
+    faults = _faults(findings)
     return f" First fault: {faults[0].message}" if faults else ""
+
+
+def _faults(findings: Sequence[Finding]) -> list[Finding]:
+    """Findings without those that are only worth knowing."""
+    return [finding for finding in findings if finding.severity != "info"]
 
 
 def _sureness(evidence: Evidence, gaps: Mapping[Limit, Measure], limit: Limit) -> str:
@@ -108,7 +114,8 @@ def _command(evidence: Evidence, limit: Limit) -> str:
 
 
 def _unfinished(evidence: Evidence, findings: Sequence[Finding]) -> Verdict:
-    command = findings[0].command if findings else commands.resume(evidence)
+    faults = _faults(findings)
+    command = faults[0].command if faults else commands.resume(evidence)
     done = len(evidence.curves.get("epoch", ()))
     planned = commands.of_recipe(evidence, "train.epochs", "?")
     fault = _fault(findings)
