@@ -58,7 +58,7 @@ def use_threads(count: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-_MMAP_MAX, _TRIM_THRESHOLD = -4, -1
+_MMAP_MAX, _MMAP_THRESHOLD, _TRIM_THRESHOLD = -4, -3, -1
 """Parameters of glibc's mallopt (malloc.h)."""
 
 
@@ -78,8 +78,11 @@ def kept_memory() -> Iterator[None]:
     try:
         yield
     finally:
-        library.mallopt(_MMAP_MAX, 65536)  # glibc's own values
-        library.mallopt(_TRIM_THRESHOLD, 128 * 1024)
+        # glibc adapts the two thresholds no more once one was set: these are where it would be
+        # by now, the largest it chooses itself
+        library.mallopt(_MMAP_MAX, 65536)
+        library.mallopt(_MMAP_THRESHOLD, 32 * 2**20)
+        library.mallopt(_TRIM_THRESHOLD, 64 * 2**20)
         library.malloc_trim(0)
 
 
