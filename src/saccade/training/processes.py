@@ -184,6 +184,8 @@ def start(devices: int | None, device: str | None) -> Processes:
         num_nodes=max(1, size // local),
         strategy="ddp",
     )
+    if restarted() and os.environ.get("GROUP_WORLD_SIZE") == "1":
+        _connect_anew("nccl" if cuda else "gloo")
     fabric.launch()
     return Processes(
         rank=fabric.global_rank,
@@ -196,6 +198,21 @@ def start(devices: int | None, device: str | None) -> Processes:
 def restarted() -> bool:
     """Whether torchrun has started this training anew after a process was lost."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+
+
+def _connect_anew(backend: str) -> None:
+    """Join the others under names of this attempt.
+
+    torchrun's store outlives the attempt that failed; a process that found an address left there
+    would wait for the dead. Machines count their restarts apart, so this serves a single one.
+    """
+    from torch.distributed import PrefixStore  # type: ignore[attr-defined]
+    from torch.distributed.rendezvous import rendezvous
+
+    store, rank, size = next(rendezvous("env://"))
+    attempt = "attempt " + os.environ["TORCHELASTIC_RESTART_COUNT"]
+    own = PrefixStore(attempt, store)
+    torch.distributed.init_process_group(backend, store=own, rank=rank, world_size=size)
 
 
 def pieces_of_part(pieces: int, count: int) -> int:
