@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from saccade import recipes
 from saccade.errors import SaccadeError
 from saccade.recipe import KEYS, Recipe, all_keys, make_recipe, parse_setting, read_recipe
 
@@ -62,6 +63,22 @@ def test_a_recipe_file_reads_back_as_itself(tmp_path: Path) -> None:
     path.write_text("a: [")
     with pytest.raises(SaccadeError, match="YAML"):
         read_recipe(path)
+
+
+def test_recipes_of_our_own_have_names() -> None:
+    assert recipes.names() == ["small-accurate", "small-fast"]
+    for name in recipes.names():
+        recipe = read_recipe(name)
+        assert recipe.optimizer.name == "muon"
+        assert recipe.train.views == "mirror+shift"
+    with pytest.raises(SaccadeError, match=r"small-fsat: .* \(small-accurate, small-fast\)"):
+        read_recipe("small-fsat")
+
+
+def test_a_file_comes_before_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("small-fast").write_text("train: {epochs: 3}")
+    assert read_recipe("small-fast").train.epochs == 3
 
 
 def test_recipes_are_frozen() -> None:

@@ -187,7 +187,7 @@ def train(
     """Train a network on `data` and return the run.
 
     module    your own network in place of one of the catalogue
-    recipe    a Recipe or a recipe file to start from
+    recipe    a Recipe, a recipe file, or the name of one of saccade's own
     resume    go on with the newest run of this name, or start it where there is none
     devices   processes that share the work, one GPU each; the program is started anew for each
     settings  any setting of the recipe by its full path, {"data.test": 0.2}
@@ -366,7 +366,7 @@ def _begin(
     data: Any, recipe: Recipe | str | Path | None, settings: dict[str, Any] | None
 ) -> tuple[Dataset, Recipe, str]:
     """The data, what was asked for on top of a recipe, and the task."""
-    start = read_recipe(Path(recipe)) if isinstance(recipe, str | Path) else recipe
+    start = read_recipe(recipe) if isinstance(recipe, str | Path) else recipe
     plan = make_recipe(settings or {}, start)
     dataset = open(data, task=plan.task)
     return dataset, plan, plan.task or dataset.tasks[0]

@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic import Field as Limited
 
+from saccade import recipes
 from saccade.errors import SaccadeError
 
 
@@ -213,6 +214,8 @@ class TrainRecipe(Part):
     """How long, how much at once, on what."""
 
     epochs: int | None = Limited(default=None, ge=1)
+    effort: float = Limited(default=1.0, gt=0)
+    """Where epochs is None: passes relative to those that the amount of data suggests."""
     batch: int | None = Limited(default=None, ge=1)
     accumulate: int | None = Limited(default=None, ge=1)
     """Pieces in which a batch passes through the network, to save memory; the update is the same
@@ -292,8 +295,17 @@ def from_dict(values: Mapping[str, Any]) -> Recipe:
         ) from error
 
 
-def read_recipe(path: Path) -> Recipe:
-    """A recipe file (YAML, the form of args.yaml)."""
+def read_recipe(name: str | Path) -> Recipe:
+    """A recipe file (YAML, the form of args.yaml), or one of saccade's own by its name."""
+    path = Path(name)
+    if not path.exists():
+        path = recipes.find(str(name)) or path
+    if not path.exists():
+        known = ", ".join(recipes.names())
+        raise SaccadeError(
+            f"{name}: there is no such file, nor is it one of saccade's own recipes ({known}).",
+            name="bad-recipe",
+        )
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

@@ -159,3 +159,24 @@ def test_a_voting_head_from_scratch_is_not_left_to_small_gradients(task: str) ->
     assert decided.optimizer.name == "adamw" and decided.augment.mirror == 0.5
     asked = complete(make_recipe({"optimizer": "sgd"}), facts)
     assert asked.optimizer.name == "sgd" and asked.optimizer.lr0 != decided.optimizer.lr0
+
+
+def test_effort_scales_the_passes_that_were_not_asked_for() -> None:
+    facts = Facts(
+        task="classification",
+        examples=20_000,
+        height=28,
+        width=28,
+        channels=1,
+        fit="stretch",
+        mean=(0.5,),
+        std=(0.25,),
+        hardware=choose("cpu"),
+    )
+    usual = complete(make_recipe({}), facts).train.epochs
+    assert usual is not None
+    assert complete(make_recipe({"train.effort": 0.5}), facts).train.epochs == round(usual / 2)
+    assert complete(make_recipe({"train.effort": 0.001}), facts).train.epochs == 1
+    assert complete(make_recipe({"train.effort": 0.5, "epochs": 7}), facts).train.epochs == 7
+    with pytest.raises(SaccadeError, match=r"train.effort"):
+        make_recipe({"train.effort": 0})

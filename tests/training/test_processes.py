@@ -106,6 +106,22 @@ def test_torchrun_starts_it_again(tmp_path: Path) -> None:
     assert [each.name for each in run.parent.iterdir()] == ["run"]
 
 
+@pytest.mark.slow
+def test_devices_starts_the_others(tmp_path: Path) -> None:
+    words = "train sample:digits --fraction 0.1 --epochs 1 --device cpu --devices 2"
+    done = subprocess.run(
+        [sys.executable, "-m", "saccade", *words.split(), "--project", str(tmp_path)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    run = tmp_path / "classification" / "train"
+    assert "2 processes: each batch" in (run / "log.txt").read_text()
+    assert len(RunFolder(run).read_results()) == 1
+    assert done.stdout.count(str(run)) == 2  # the first and the last line, of one process
+
+
 def test_alone_nothing_is_exchanged() -> None:
     model = nn.Linear(2, 1)
     indices, losses = ALONE.merge(model, torch.tensor([3, 4]), torch.tensor([0.1, 0.2]), 2.0)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
-from saccade.cli.keys import Rate, Size, json_key, key, verb
+from saccade.cli.keys import Rate, Size, json_key, key, recipe_key, verb
 from saccade.cli.output import Output, number
 from saccade.cli.settings import recipe_of, settings_help
 
@@ -26,12 +25,7 @@ MOST = 12
 @key("--lr0", type=Rate(), group="Training", help="Highest learning rate; auto looks for one.")
 @key("--seed", type=int, group="Training", help="Of everything random; 0 when left out.")
 @key("--device", group="Training", help="cpu, cuda, cuda:N or mps; the best when left out.")
-@key(
-    "--recipe",
-    type=click.Path(path_type=Path, dir_okay=False),
-    group="Training",
-    help="YAML file of settings, in the form of a run's args.yaml.",
-)
+@recipe_key("Training")
 @key("--set", "changes", multiple=True, metavar="KEY=VALUE", group="Training", help="As of train.")
 @key(
     "--repeats",
@@ -50,7 +44,7 @@ def command(
     output: Output,
     /,
     data: str,
-    recipe: Path | None,
+    recipe: str | None,
     changes: tuple[str, ...],
     repeats: int,
     project: str,

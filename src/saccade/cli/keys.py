@@ -43,6 +43,17 @@ def key(*names: str, group: str, **settings: Any) -> Callable[[Function], Functi
     return click.option(*names, cls=Key, group=group, **settings)
 
 
+def recipe_key(group: str) -> Callable[[Function], Function]:
+    """What a training starts from."""
+    return key(
+        "--recipe",
+        group=group,
+        metavar="FILE|NAME",
+        help="Settings in the form of a run's args.yaml, or a recipe of saccade's: small-fast, "
+        "small-accurate (for pictures up to 64 pixels).",
+    )
+
+
 json_key = key(
     "--json",
     group="Output",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -99,6 +98,7 @@ SETTINGS = {
     "loss.normalise_by": "two points whose distance errors are divided by, a,b; or box",
     "loss.binary": "two classes: softmax (two units) or sigmoid (one unit)",
     "train.epochs": "passes over the training part",
+    "train.effort": "passes relative to those that saccade would choose (1.0)",
     "train.batch": "examples per update; 1 = one at a time, all of them or more = whole",
     "train.accumulate": "pieces of a batch that pass one after the other; by memory",
     "train.health": "measure gradients and activations layer by layer (true)",
@@ -124,9 +124,9 @@ def settings_help() -> str:
 
 
 def recipe_of(
-    file: Path | None, settings: tuple[str, ...], keys: Mapping[str, Any]
+    file: str | None, settings: tuple[str, ...], keys: Mapping[str, Any]
 ) -> tuple[Recipe | None, dict[str, Any]]:
-    """The recipe file's recipe and what changes it: keys that were given, then --set in order."""
+    """The recipe named, and what changes it: keys that were given, then --set in order."""
     from saccade.recipe import parse_setting, read_recipe
 
     changes = {name: value for name, value in keys.items() if value is not None}

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Any
 
 import click
 
-from saccade.cli.keys import Rate, Size, json_key, key, verb
+from saccade.cli.keys import Rate, Size, json_key, key, recipe_key, verb
 from saccade.cli.output import Output, measures_table, scores_value
 from saccade.cli.settings import recipe_of, settings_help
 
@@ -37,12 +36,7 @@ from saccade.cli.settings import recipe_of, settings_help
 @key("--seed", type=int, group="Training", help="Of everything random; 0 when left out.")
 @key("--device", group="Training", help="cpu, cuda, cuda:N or mps; the best when left out.")
 @key("--devices", type=int, group="Training", help="Processes that share each batch, a GPU each.")
-@key(
-    "--recipe",
-    type=click.Path(path_type=Path, dir_okay=False),
-    group="Training",
-    help="YAML file of settings, in the form of a run's args.yaml.",
-)
+@recipe_key("Training")
 @key(
     "--set",
     "changes",
@@ -63,7 +57,7 @@ def command(
     output: Output,
     /,
     data: str,
-    recipe: Path | None,
+    recipe: str | None,
     changes: tuple[str, ...],
     project: str,
     name: str,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from saccade.cli.keys import Rate, Size, json_key, key, verb
+from saccade.cli.keys import Rate, Size, json_key, key, recipe_key, verb
 from saccade.cli.output import Output, measures_table, number
 from saccade.cli.settings import recipe_of
 
@@ -81,7 +80,7 @@ TRIAL = "Every trial"
 @key("--optimizer", group=TRIAL, metavar="NAME", help="sgd, adam, muon ...")
 @key("--seed", type=int, group=TRIAL, help="Of everything random, the search too; 0.")
 @key("--device", group=TRIAL, help="cpu, cuda, cuda:N or mps; the best when left out.")
-@key("--recipe", type=click.Path(path_type=Path, dir_okay=False), group=TRIAL, help="YAML file.")
+@recipe_key(TRIAL)
 @key("--set", "changes", multiple=True, metavar="KEY=VALUE", group=TRIAL, help="Any setting.")
 @key("--project", default="runs", show_default=True, group="Output", help="Folder for runs.")
 @key("--name", default="tune", show_default=True, group="Output", help="Name of the search.")
@@ -93,7 +92,7 @@ def command(
     /,
     data: str,
     approach: str,
-    recipe: Path | None,
+    recipe: str | None,
     changes: tuple[str, ...],
     every: int,
     limits: tuple[str, ...],

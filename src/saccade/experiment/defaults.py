@@ -129,9 +129,7 @@ def complete(recipe: Recipe, facts: Facts) -> Recipe:
     name = recipe.model.name or _network(small, facts.hardware)
     batch = recipe.train.batch or _batch(facts.examples, small)
     tuned = facts.start is not None
-    epochs = recipe.train.epochs or _epochs(facts.examples, small, tuned)
-    if facts.task in SEEN and recipe.train.epochs is None:
-        epochs = round(max(10, min(100, SEEN[facts.task] / facts.examples)))
+    epochs = recipe.train.epochs or _epochs(facts, small, recipe.train.effort)
     optimizer = recipe.optimizer.name or ("adamw" if tuned else "sgd")
     decided: dict[str, dict[str, Any]] = {
         "model": {
@@ -209,7 +207,8 @@ def _for_masks(recipe: Recipe, facts: Facts) -> dict[str, dict[str, Any]]:
     name = recipe.model.name or ("unet_small" if facts.mask_classes == 2 else "unet")
     crop = recipe.data.crop or (min(facts.height, CROP), min(facts.width, CROP))
     views = recipe.data.views or max(1, round(CROPS / facts.examples))
-    epochs = recipe.train.epochs or round(max(5, min(25, 4000 / (facts.examples * views))))
+    passes = max(5, min(25, 4000 / (facts.examples * views)))
+    epochs = recipe.train.epochs or max(1, round(recipe.train.effort * round(passes)))
     optimizer = recipe.optimizer.name or "adamw"
     batch = min(recipe.train.batch or 4, facts.examples * views)
     return {
@@ -299,12 +298,17 @@ def _batch(examples: int, small: bool) -> int:
     return int(2 ** (wanted.bit_length() - 1))
 
 
-def _epochs(examples: int, small: bool, tuned: bool) -> int:
+def _epochs(facts: Facts, small: bool, effort: float) -> int:
     """Enough updates for the amount of data: many passes over little, few over much."""
-    if tuned:
-        return round(max(5, min(20, 20_000 / examples)))
-    passes = 450_000 / examples if small else 40_000 / examples
-    return round(max(8, min(60 if small else 40, passes)))
+    if facts.task in SEEN:
+        passes = max(10, min(100, SEEN[facts.task] / facts.examples))
+    elif facts.start is not None:
+        passes = max(5, min(20, 20_000 / facts.examples))
+    elif small:
+        passes = max(8, min(60, 450_000 / facts.examples))
+    else:
+        passes = max(8, min(40, 40_000 / facts.examples))
+    return max(1, round(effort * round(passes)))
 
 
 def _rate(optimizer: str, model: str, batch: int) -> float:
