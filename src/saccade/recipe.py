@@ -172,6 +172,9 @@ class OptimizerRecipe(Part):
     schedule: str | None = None
     warmup: float | None = Limited(default=None, ge=0, lt=1)
     """Share of all updates in which the rate rises to lr0."""
+    last_rate: float | None = Limited(default=None, gt=0, le=1)
+    """Where the schedule ends, relative to lr0; None = 0 of linear and cosine, 0.0001 of onecycle,
+    0.001 of exponential, 0.01 of step, 0.1 of 1/t."""
     plateau_patience: int = Limited(default=5, ge=0)
     """With schedule plateau: epochs without a better dev score before the rate falls."""
     plateau_factor: float = Limited(default=0.1, gt=0, lt=1)

@@ -41,6 +41,23 @@ def test_warmup_rises_to_the_first_rate_and_rates_stay_positive(name: str) -> No
     assert rates[:20] == pytest.approx([0.3 * (step + 1) / 21 for step in range(20)])
 
 
+@pytest.mark.parametrize("name", sorted({*SCHEDULES} - {"constant"}))
+def test_a_schedule_ends_where_it_is_told(name: str) -> None:
+    assert rate_at(name, 100, 100, lr0=0.4, last=0.05) == pytest.approx(0.4 * 0.05)
+    assert rate_at(name, 100, 100, lr0=0.4) == pytest.approx(0.4 * SCHEDULES[name][0])
+
+
+def test_constants_of_decay_are_those_of_torch() -> None:
+    parameter = torch.zeros(1, requires_grad=True)
+    optimizer = torch.optim.SGD([parameter], lr=0.4)
+    theirs = torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.02 ** (1 / 50))
+    for step in range(50):
+        expected = optimizer.param_groups[0]["lr"]
+        assert rate_at("exponential", step, 50, lr0=0.4, last=0.02) == pytest.approx(expected)
+        optimizer.step()
+        theirs.step()
+
+
 def test_an_unknown_name_lists_the_known() -> None:
     with pytest.raises(SaccadeError, match="cosine"):
         rate_at("cosin", 0, 1, lr0=1.0)

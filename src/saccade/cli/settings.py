@@ -83,6 +83,7 @@ SETTINGS = {
     "optimizer.beta2": "of Adam; alpha of RMSprop (0.99)",
     "optimizer.weight_decay": "on weights only, never on norms and biases",
     "optimizer.schedule": "constant, linear, cosine, step, exponential, 1/t, onecycle, plateau",
+    "optimizer.last_rate": "where the schedule ends, relative to lr0",
     "optimizer.warmup": "share of all updates in which the rate rises to lr0",
     "optimizer.plateau_patience": "epochs without a better dev score before the rate falls (5)",
     "optimizer.plateau_factor": "what it falls by (0.1)",

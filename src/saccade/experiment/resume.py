@@ -15,6 +15,7 @@ MAY_CHANGE = (
     "train.device",
     "optimizer.lr0",
     "optimizer.schedule",
+    "optimizer.last_rate",
     "optimizer.weight_decay",
 )
 """Settings that a resumed run may be given anew; anything else belongs in a run of its own."""

@@ -179,6 +179,7 @@ def _rate(experiment: Experiment, progress: Progress, step: int) -> float:
         total,
         lr0=settings.first_rate,
         warmup=round((settings.warmup or 0.0) * total),
+        last=settings.last_rate,
     )
     if not follows:
         return rate

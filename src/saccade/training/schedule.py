@@ -1,7 +1,4 @@
-"""Learning rates over time: plain functions of progress, so that nothing has to be saved.
-
-Each maps `done`, the share of training behind us (0..1), to a factor of the first rate lr0.
-"""
+"""Learning rates over time: plain functions of progress, so that nothing has to be saved."""
 
 from __future__ import annotations
 
@@ -10,28 +7,36 @@ from collections.abc import Callable, Sequence
 
 from saccade.errors import SaccadeError
 
-SCHEDULES: dict[str, Callable[[float], float]] = {
-    "constant": lambda done: 1.0,
-    "linear": lambda done: 1.0 - done,
-    "cosine": lambda done: 0.5 * (1 + math.cos(math.pi * done)),
-    # a tenth after each third, as ResNet's and VGG's published trainings do by hand
-    "step": lambda done: 0.1 ** min(int(done * 3), 2),
-    "exponential": lambda done: 0.001**done,
-    # the notes' decay: rate = lr0 / (1 + decay * epoch), here 1 / (1 + 9 * done)
-    "1/t": lambda done: 1.0 / (1.0 + 9.0 * done),
-    # Smith 2018, arXiv 1803.09820: up for 30 %, down below where it began
-    "onecycle": lambda done: (
-        0.04 + 0.96 * 0.5 * (1 - math.cos(math.pi * done / 0.3))
-        if done < 0.3
-        else 1e-4 + (1 - 1e-4) * 0.5 * (1 + math.cos(math.pi * (done - 0.3) / 0.7))
-    ),
+
+def _one_cycle(done: float, last: float) -> float:
+    """Up for 30 %, then down below where it began (Smith 2018, arXiv 1803.09820)."""
+    if done < 0.3:
+        return 0.04 + 0.96 * 0.5 * (1 - math.cos(math.pi * done / 0.3))
+    return last + (1 - last) * 0.5 * (1 + math.cos(math.pi * (done - 0.3) / 0.7))
+
+
+SCHEDULES: dict[str, tuple[float, Callable[[float, float], float]]] = {
+    "constant": (1.0, lambda done, last: 1.0),
+    "linear": (0.0, lambda done, last: last + (1 - last) * (1 - done)),
+    "cosine": (0.0, lambda done, last: last + (1 - last) * 0.5 * (1 + math.cos(math.pi * done))),
+    # falls after each third; by a tenth, as ResNet's and VGG's published trainings do by hand
+    "step": (0.01, lambda done, last: last ** (min(int(done * 3), 2) / 2)),
+    "exponential": (0.001, lambda done, last: last**done),
+    # the notes' decay: rate = lr0 / (1 + decay * epoch)
+    "1/t": (0.1, lambda done, last: 1 / (1 + (1 / last - 1) * done)),
+    "onecycle": (1e-4, _one_cycle),
 }
+"""Name -> where it ends if nothing is said, and a function of the share of training behind us (0 to
+1) and of where it ends; both relative to lr0."""
 
 
-def rate_at(name: str, step: int, total: int, *, lr0: float, warmup: int = 0) -> float:
+def rate_at(
+    name: str, step: int, total: int, *, lr0: float, warmup: int = 0, last: float | None = None
+) -> float:
     """The learning rate of update `step` (from 0) of `total`.
 
-    The first `warmup` updates rise linearly to lr0 and the schedule runs over the rest.
+    The first `warmup` updates rise linearly to lr0 and the schedule runs over the rest, to the
+    share `last` of lr0 (None = the schedule's own, see `SCHEDULES`).
     """
     if name not in SCHEDULES:
         known = ", ".join([*SCHEDULES, PLATEAU])
@@ -41,7 +46,8 @@ def rate_at(name: str, step: int, total: int, *, lr0: float, warmup: int = 0) ->
         )
     if step < warmup:
         return lr0 * (step + 1) / (warmup + 1)
-    return lr0 * SCHEDULES[name]((step - warmup) / max(1, total - warmup))
+    usual, schedule = SCHEDULES[name]
+    return lr0 * schedule((step - warmup) / max(1, total - warmup), last or usual)
 
 
 PLATEAU = "plateau"
