@@ -7,11 +7,14 @@ switch by mode, so they are wrapped here in methods that do not.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from saccade.ops.roi_align import roi_align
 
 Propose = Callable[[Tensor], Tensor]
 """One picture (C, H, W) -> boxes (P, 4)."""
@@ -175,6 +178,67 @@ class RegionDetector(nn.Module):
                 sizes = [(images.shape[2], images.shape[3])] * len(regions)
                 found += heads(mine, regions, sizes, None)[0]
         return [Seen(each["boxes"], each["scores"], each["labels"] - 1) for each in found]
+
+
+class RegionPool(nn.Module):
+    """Regions read from the map that fits their size, as torchvision's `MultiScaleRoIAlign` does.
+
+    The same numbers; on a CPU the gradient comes by matrix products (see `ops.roi_align`).
+
+    Args:
+        names: of the maps that are read, from fine to coarse.
+        size: side of what is read, in cells.
+        samples: places read in each cell, in each direction.
+    """
+
+    def __init__(self, names: Sequence[str], size: int, samples: int = 2) -> None:
+        super().__init__()
+        self.names = list(names)
+        self.output_size = (size, size)  # so named there, where heads ask for it
+        self.samples = samples
+
+    def forward(
+        self, maps: dict[str, Tensor], boxes: Sequence[Tensor], sizes: Sequence[tuple[int, int]]
+    ) -> Tensor:
+        """(R, C, size, size) for the R boxes of all pictures.
+
+        boxes  one (P, 4) in pixels of the input for each picture
+        sizes  (height, width) of the inputs
+        """
+        height = max(height for height, _ in sizes)
+        levels = [maps[name] for name in self.names]
+        scales = [2.0 ** round(math.log2(level.shape[2] / height)) for level in levels]
+        found = []
+        for row, regions in enumerate(boxes):
+            level_of = _levels(regions, scales)
+            pooled: Tensor | None = None
+            for place, (level, scale) in enumerate(zip(levels, scales, strict=True)):
+                chosen = (level_of == place).nonzero()[:, 0]
+                part = self._read(level[row], regions[chosen] * scale)
+                if pooled is None:
+                    pooled = part.new_zeros(len(regions), *part.shape[1:])
+                pooled = pooled.index_copy(0, chosen, part)
+            assert pooled is not None
+            found.append(pooled)
+        return torch.cat(found)
+
+    def _read(self, level: Tensor, regions: Tensor) -> Tensor:
+        if level.requires_grad and level.device.type == "cpu":
+            return roi_align(level, regions, self.output_size[0], self.samples)
+        import torchvision.ops  # a second to import
+
+        found: Tensor = torchvision.ops.roi_align(
+            level[None], [regions.to(level)], self.output_size, sampling_ratio=self.samples
+        )
+        return found
+
+
+def _levels(regions: Tensor, scales: Sequence[float]) -> Tensor:
+    """(P,) which map each region is read from: Lin et al. 2017, equation 1 (https://arxiv.org/abs/1612.03144)."""
+    side = ((regions[:, 2] - regions[:, 0]) * (regions[:, 3] - regions[:, 1])).sqrt()
+    level = torch.floor(4 + torch.log2(side / 224) + 1e-6)  # 224 pixels belong to stride 16
+    finest, coarsest = (-math.log2(scale) for scale in (scales[0], scales[-1]))
+    return (level.clamp(finest, coarsest) - finest).long()
 
 
 class _mode:

@@ -70,6 +70,7 @@ def test_the_run_folder_holds_what_it_promises(run: saccade.Trained) -> None:
     allowed |= {"data.crop", "data.views", "loss.gaps", "loss.gap_width"}  # of masks
     allowed |= {"model.backbone", "model.upsampling", "model.width", "data.train_dev"}
     allowed |= {"model.anchors", "model.scales", "model.rule"}  # of detectors
+    allowed |= {"optimizer.last_rate"}  # the schedule's own
     assert set(undecided) <= allowed
 
 

@@ -8,6 +8,7 @@ from saccade.models import catalog, faster_rcnn, rcnn
 from saccade.ops.boxes import iou
 from saccade.ops.proposals import grouped
 from saccade.protocols import Detector
+from saccade.regions import RegionPool
 
 
 def test_faster_rcnn_has_the_published_parameters():
@@ -38,6 +39,27 @@ def test_torchvisions_weights_load_and_give_its_outputs():
     assert torch.allclose(found.boxes, wanted[0]["boxes"], atol=1e-3)
     assert torch.allclose(found.scores, wanted[0]["scores"], atol=1e-5)
     assert torch.equal(found.labels + 1, wanted[0]["labels"])
+
+
+@pytest.mark.parametrize("wanted", [True, False], ids=["gradient", "plain"])
+def test_regions_are_read_as_torchvision_reads_them(wanted):
+    from torchvision.ops import MultiScaleRoIAlign
+
+    generator = torch.Generator().manual_seed(0)
+    maps = {
+        str(place): torch.randn(2, 6, 256 // stride, 320 // stride, generator=generator)
+        for place, stride in enumerate([4, 8, 16, 32])
+    }
+    for each in maps.values():
+        each.requires_grad_(wanted)
+    corners = torch.rand(2, 90, 2, generator=generator) * 200
+    boxes = list(
+        torch.cat([corners, corners + torch.rand(2, 90, 2, generator=generator) ** 3 * 400], 2)
+    )
+    sizes = [(256, 320)] * 2
+    ours = RegionPool(list(maps), 7)(maps, boxes, sizes)
+    theirs = MultiScaleRoIAlign(list(maps), output_size=7, sampling_ratio=2)(maps, boxes, sizes)
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(("name", "steps"), [("rcnn", 40), ("fast_rcnn", 80), ("faster_rcnn", 40)])

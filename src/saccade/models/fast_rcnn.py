@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from saccade.ops.proposals import grouped
 from saccade.protocols import Backbone
-from saccade.regions import RegionDetector, heads
+from saccade.regions import RegionDetector, RegionPool, heads
 
 UNITS = 1024
 
@@ -32,11 +32,10 @@ class Detailed(nn.Module):
 def build(name: str, *, backbone: Backbone, num_classes: int = 20) -> RegionDetector:
     # a second to import, and only these detectors need it
     from torchvision.models.detection.faster_rcnn import TwoMLPHead
-    from torchvision.ops import MultiScaleRoIAlign
 
     assert isinstance(backbone, nn.Module)
     maps = Detailed(backbone)
-    pool = MultiScaleRoIAlign(["0"], output_size=7, sampling_ratio=2)
+    pool = RegionPool(["0"], 7)
     return RegionDetector(
         backbone=backbone,
         maps=maps,

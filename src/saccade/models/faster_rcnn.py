@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from saccade.protocols import Backbone
-from saccade.regions import RegionDetector, heads, named_maps
+from saccade.regions import RegionDetector, RegionPool, heads, named_maps
 
 RATIOS = (0.5, 1.0, 2.0)
 
@@ -92,13 +92,12 @@ def build(name: str, *, backbone: Backbone, num_classes: int = 90) -> RegionDete
     # a second to import, and only these detectors need it
     from torchvision.models.detection.faster_rcnn import TwoMLPHead
     from torchvision.models.detection.rpn import AnchorGenerator, RPNHead
-    from torchvision.ops import MultiScaleRoIAlign
 
     assert isinstance(backbone, nn.Module)
     if name == "faster_rcnn_classic":
         channels = backbone.channels[-1]
         anchors = AnchorGenerator(((128, 256, 512),), (RATIOS,))
-        pool = MultiScaleRoIAlign(["0"], output_size=7, sampling_ratio=2)
+        pool = RegionPool(["0"], 7)
         head: Any = TwoMLPHead(channels * 49, 4096)
         return RegionDetector(
             backbone=backbone,
@@ -110,7 +109,7 @@ def build(name: str, *, backbone: Backbone, num_classes: int = 90) -> RegionDete
     levels = len(backbone.channels[-4:])
     sizes = tuple((32 * 2**level,) for level in range(levels + 1))
     anchors = AnchorGenerator(sizes, (RATIOS,) * len(sizes))
-    pool = MultiScaleRoIAlign([str(i) for i in range(levels)], output_size=7, sampling_ratio=2)
+    pool = RegionPool([str(i) for i in range(levels)], 7)
     return RegionDetector(
         backbone=backbone,
         maps=Pyramid(backbone),

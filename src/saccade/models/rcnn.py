@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from saccade.ops.proposals import grouped
 from saccade.protocols import Backbone
-from saccade.regions import RegionDetector, heads
+from saccade.regions import RegionDetector, RegionPool, heads
 
 SIDE = 64
 """Of the warped regions in pixels (227 in the paper)."""
@@ -52,11 +52,8 @@ class Described(nn.Module):
 
 
 def build(name: str, *, backbone: Backbone, num_classes: int = 20) -> RegionDetector:
-    # a second to import, and only these detectors need it
-    from torchvision.ops import MultiScaleRoIAlign
-
     assert isinstance(backbone, nn.Module)
-    pool = MultiScaleRoIAlign(["0"], output_size=max(SIDE, backbone.minimum_size), sampling_ratio=2)
+    pool = RegionPool(["0"], max(SIDE, backbone.minimum_size))
     return RegionDetector(
         backbone=backbone,
         maps=Whole(),
