@@ -191,15 +191,18 @@ def relative_rate(evidence: Evidence) -> float:
     """lr0 over what is usual for the optimiser and the batch; NaN where that is not known.
 
     SGD with momentum: 0.1 for 256 examples, in proportion (Goyal et al. 2017, arXiv 1706.02677),
-    and up to three times that; Muon: 0.2 in proportion; Adam: 1e-3 (Kingma and Ba 2015).
+    and up to three times that; Muon: 0.24 for 2,000, with the square root; Adam: 1e-3 (Kingma and Ba
+    2015).
     """
     name = str(of_recipe(evidence, "optimizer.name", ""))
     rate = of_recipe(evidence, "optimizer.lr0")
     if not isinstance(rate, float | int):
         return math.nan
-    if name in ("sgd", "muon"):
-        usual = {"sgd": 0.15, "muon": 0.2}[name] * int(of_recipe(evidence, "train.batch", 32)) / 256
-        return float(rate) / usual
+    batch = int(of_recipe(evidence, "train.batch", 32))
+    if name == "sgd":
+        return float(rate) / (0.15 * batch / 256)
+    if name == "muon":
+        return float(rate) / (0.24 * math.sqrt(batch / 2000))
     return float(rate) / {"adam": 1e-3, "adamw": 1e-3, "rmsprop": 3e-4}.get(name, math.nan)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
 
@@ -30,8 +31,8 @@ FIXED_RATES = {"adam": 1e-3, "adamw": 1e-3, "rmsprop": 3e-4, "adagrad": 1e-2}
 LONG = {"momentum": 10.0, "descent": 5.0, "delta_bar_delta": 3.0}
 """Rates relative to those of SGD with momentum 0.9, whose steps add up to ten gradients."""
 
-ORTHOGONAL = 0.2
-"""Rate of Muon, whose steps have one length in all directions."""
+ORTHOGONAL = (0.24, 2000)
+"""Rate of Muon and its batch in the record script (see `training.rules.muon`)."""
 
 SMALL = 64
 """Pictures up to this side count as small: their own network, stem and size."""
@@ -315,7 +316,9 @@ def _rate(optimizer: str, model: str, batch: int) -> float:
     """Rates grow with the batch (Goyal et al. 2017, arXiv 1706.02677, linear scaling)."""
     if optimizer in FIXED_RATES:
         return FIXED_RATES[optimizer]
-    scale = 0.3 if model.startswith("airbench") else 0.1
     if optimizer == "muon":
-        scale = ORTHOGONAL
+        # a step is as long whatever the gradient: only the noise of small batches is to be averaged
+        rate, usual = ORTHOGONAL
+        return round(rate * math.sqrt(batch / usual), 6)
+    scale = 0.3 if model.startswith("airbench") else 0.1
     return round(scale * LONG.get(optimizer, 1.0) * batch / 256, 6)

@@ -20,18 +20,25 @@ RATIOS = (0.5, 1.0, 2.0)
 
 
 class Pyramid(nn.Module):
-    """The last four maps of a backbone, and a pyramid of 256 channels on them."""
+    """Up to four maps of a backbone, and a pyramid of 256 channels on them.
+
+    Finer ones than stride 4 are left out, as in Lin et al. 2017 (https://arxiv.org/abs/1612.03144,
+    section 3): they cost most of the time and find nothing more.
+    """
 
     def __init__(self, backbone: Backbone) -> None:
         from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastLevelMaxPool
 
         super().__init__()
-        channels = list(backbone.channels[-4:])
+        coarse = [place for place, stride in enumerate(backbone.strides) if stride >= 4]
+        self.first = (coarse or [len(backbone.strides) - 1])[-4:][0]
+        self.strides = backbone.strides[self.first :]
+        channels = list(backbone.channels[self.first :])
         self.fpn = FeaturePyramidNetwork(channels, 256, LastLevelMaxPool())
         self._trunk = [backbone]  # in a list: its parameters are the detector's own
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        maps: dict[str, Tensor] = self.fpn(named_maps(self._trunk[0].maps(images)[-4:]))
+        maps: dict[str, Tensor] = self.fpn(named_maps(self._trunk[0].maps(images)[self.first :]))
         return maps
 
 
@@ -106,13 +113,14 @@ def build(name: str, *, backbone: Backbone, num_classes: int = 90) -> RegionDete
             roi_heads=heads(pool, head, 4096, num_classes, 128),
             minimum_size=max(32, backbone.minimum_size),
         )
-    levels = len(backbone.channels[-4:])
-    sizes = tuple((32 * 2**level,) for level in range(levels + 1))
+    maps = Pyramid(backbone)
+    strides = (*maps.strides, 2 * maps.strides[-1])
+    sizes = tuple((8 * stride,) for stride in strides)  # 32 pixels at stride 4
     anchors = AnchorGenerator(sizes, (RATIOS,) * len(sizes))
-    pool = RegionPool([str(i) for i in range(levels)], 7)
+    pool = RegionPool([str(place) for place in range(len(maps.strides))], 7)
     return RegionDetector(
         backbone=backbone,
-        maps=Pyramid(backbone),
+        maps=maps,
         rpn=_proposals(anchors, RPNHead(256, 3)),
         roi_heads=heads(pool, TwoMLPHead(256 * 49, 1024), 1024, num_classes, 512),
         minimum_size=max(32, backbone.minimum_size),
