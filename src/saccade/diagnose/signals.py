@@ -191,8 +191,8 @@ def relative_rate(evidence: Evidence) -> float:
     """lr0 over what is usual for the optimiser and the batch; NaN where that is not known.
 
     SGD with momentum: 0.1 for 256 examples, in proportion (Goyal et al. 2017, arXiv 1706.02677),
-    and up to three times that; Muon: 0.24 for 2,000, with the square root; Adam: 1e-3 (Kingma and Ba
-    2015).
+    and up to three times that; Muon: 0.24 for 2,000, with the square root of the batch; Adam: 1e-3
+    (Kingma and Ba 2015).
     """
     name = str(of_recipe(evidence, "optimizer.name", ""))
     rate = of_recipe(evidence, "optimizer.lr0")
