@@ -291,7 +291,8 @@ def _decode_all(pixels: np.ndarray, job: Job) -> Columns:
 
 def _workers(job: Job) -> int:
     """One for small pictures: two threads that mostly wait for the interpreter take 1.6 times as
-    long as one (28 pixels, two cores); from about 100 pixels on they take half the time."""
+    long as one (28 pixels, two cores); from about 100 pixels on they take half the time.
+    """
     areas = [item.height * item.width for item in job.seen]
     return 1 if areas and float(np.median(areas)) <= SMALL**2 else job.workers
 
