@@ -6,7 +6,7 @@ Each trains its own network as its documents advise for small pictures (ours by 
 small-fast), from a random start, on the same files, in a process of its own with the same number of
 threads. They run in turns, an epoch each, and only their own time counts, from the first look at
 the data on. Who is past --minutes without reaching the goal counts as long as it was given. Judged
-is the median over the seeds; exit code 1 where ours takes more than a third of the best peer's time.
+is the median over the seeds; exit code 1 where ours takes over a third of the best peer's time.
 Peers' environments are those of `training.py`.
 """
 
