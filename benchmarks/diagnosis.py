@@ -104,7 +104,7 @@ def main() -> int:
         figures.append(
             Figure("diagnosis of a finished run, slowest s", f"{slow:.1f}", "<= 10", slow <= 10)
         )
-    show(figures)
+    print(show(figures))
     if given.record:
         record("Diagnosis: intervals, page, time", figures)
     return exit_code(figures)
