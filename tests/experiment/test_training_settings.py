@@ -161,6 +161,27 @@ def test_a_voting_head_from_scratch_is_not_left_to_small_gradients(task: str) ->
     assert asked.optimizer.name == "sgd" and asked.optimizer.lr0 != decided.optimizer.lr0
 
 
+def test_a_detectors_rate_suits_its_network_and_the_optimiser_that_was_asked_for() -> None:
+    facts = Facts(
+        task="detection",
+        examples=200,
+        height=320,
+        width=320,
+        channels=3,
+        fit="pad",
+        mean=(0.5,) * 3,
+        std=(0.25,) * 3,
+        hardware=choose("cpu"),
+    )
+    usual = complete(make_recipe({"model": "yolo"}), facts).optimizer
+    proposing = complete(make_recipe({"model": "faster_rcnn"}), facts).optimizer
+    assert (usual.name, usual.lr0, usual.ema) == ("adamw", 2e-3, 0.998)
+    assert (proposing.name, proposing.lr0, proposing.ema) == ("adamw", 4e-4, 0.998)
+    asked = complete(make_recipe({"model": "faster_rcnn", "optimizer": "sgd"}), facts).optimizer
+    # 0.1 for 256 examples in proportion, and no decay meant for AdamW
+    assert asked.lr0 == pytest.approx(0.1 * 8 / 256) and asked.weight_decay == 5e-4
+
+
 def test_effort_scales_the_passes_that_were_not_asked_for() -> None:
     facts = Facts(
         task="classification",
