@@ -188,7 +188,7 @@ def _lost_units(
     if not len(signals.known(last)) or not rest > 0.03:
         return None
     worst, mean = float(np.nanmax(last)), float(np.nanmean(last))
-    if mean < 0.25 and worst < 0.6:
+    if mean < 0.3 and worst < 0.6:
         return None
     return Finding(
         name=name,

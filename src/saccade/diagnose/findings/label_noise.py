@@ -20,6 +20,9 @@ FALL = {"train": 0.5, "dev": 0.7}
 """How much rarer the label of a hard picture is at each further place of the network's order: on
 what was learned, and on new pictures. Beyond the tenth place nothing is assumed to fall."""
 
+UNLEARNED = 0.4
+"""Share of errors on the training part from which on its pictures may be as hard as new ones."""
+
 BEYOND = 0.05
 """Share of the errors, at least, that hard pictures do not explain by the places of labels."""
 
@@ -135,12 +138,19 @@ def _by_places(evidence: Evidence, part: str) -> Measure | None:
     if not errors:
         return None
     low = signals.share(int((place > len(names) / 2).sum()), errors)
-    drawn, hard = _expected_low(len(names), FALL["train" if part == "train" else "dev"])
+    learned = part == "train" and not _unlearned(evidence, errors / len(labels))
+    drawn, hard = _expected_low(len(names), FALL["train" if learned else "dev"])
     told = [(value - hard) / (drawn - hard) for value in (low.value, low.low, low.high)]
     if told[1] < BEYOND:
         return None
     value, least, most = (min(1.0, each) * errors / len(labels) for each in told)
     return Measure(value=value, low=least, high=most, n=len(labels))
+
+
+def _unlearned(evidence: Evidence, wrong: float) -> bool:
+    """Whether training pictures are missed often, and as often as new ones."""
+    dev = evidence.errors.get("dev")
+    return dev is not None and wrong > UNLEARNED and math.isclose(wrong, dev.value, rel_tol=0.2)
 
 
 def _expected_low(classes: int, fall: float) -> tuple[float, float]:
