@@ -5,8 +5,8 @@
 Each trains its own network as its documents advise for small pictures (ours by the recipe
 small-fast), from a random start, on the same files, in a process of its own with the same number of
 threads. They run in turns, an epoch each, and only their own time counts, from the first look at
-the data on. Who is past --minutes without reaching the goal counts as long as it was given. Judged
-is the median over the seeds; exit code 1 where ours takes over a third of the best peer's time.
+the data on. Who is past --minutes without reaching the goal counts as that long. Judged is the
+median over the seeds; exit code 1 where ours takes over a third of the best peer's time.
 Peers' environments are those of `training.py`.
 """
 
@@ -132,9 +132,9 @@ def race(task: Task, place: Path, given: argparse.Namespace) -> dict[str, Lap]:
 
 
 def figures_of(races: list[dict[str, Lap]], given: argparse.Namespace) -> list[Figure]:
+    limit = 60 * given.minutes
     medians = {
-        name: statistics.median(each[name].reached or each[name].seconds for each in races)
-        for name in races[0]
+        name: statistics.median(each[name].reached or limit for each in races) for name in races[0]
     }
     figures = []
     for name in medians:
