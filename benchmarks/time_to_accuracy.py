@@ -59,6 +59,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--data", default=str(SHARED), help="with parts train and test")
     parser.add_argument("--goal", type=float, default=0.93)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=60.0, help="at most, for each")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--peers", default=",".join(RUNNERS))
@@ -173,7 +174,7 @@ def main() -> int:
                 place / str(seed),
                 given,
             )
-            for seed in range(given.seeds)
+            for seed in range(given.first_seed, given.first_seed + given.seeds)
         ]
     figures = figures_of(races, given)
     told = [{name: asdict(lap) for name, lap in each.items()} for each in races]
