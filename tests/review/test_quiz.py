@@ -30,7 +30,7 @@ def test_answers_become_an_error_with_an_interval(run: RunFolder) -> None:
     assert quiz.keys == make_quiz(run, count=20).keys == make_quiz(run, count=40).keys[:20]
     assert quiz.result() is None
     for place, key in enumerate(quiz.keys[:10]):
-        right = quiz.targets[key]
+        right = quiz.truth.targets[key]
         quiz.answer(key, right if place >= 2 else "abc"[("abc".index(right) + 1) % 3])
     quiz.answer(quiz.keys[10], "")
     found = make_quiz(run, count=20).result()
@@ -51,11 +51,11 @@ def test_other_answers_are_measured_as_the_task_does(run: RunFolder) -> None:
         rows = run.read_table(run.predictions("dev")).to_pydict()
         run.write_table(run.predictions("dev"), {**rows, "target": [target] * 60})
         quiz = make_quiz(run)
-        assert quiz._error(quiz.keys[0], answer) == pytest.approx(error)
+        assert quiz.truth.error(quiz.keys[0], answer) == pytest.approx(error)
         with pytest.raises(SaccadeError):
             quiz.answer(quiz.keys[0], "zebra")
-    run.write_args({**RECIPE, "task": "detection"})
-    with pytest.raises(SaccadeError, match="cannot be typed"):
+    run.write_args({**RECIPE, "task": "verification"})
+    with pytest.raises(SaccadeError, match="cannot answer"):
         make_quiz(run)
 
 
@@ -63,7 +63,7 @@ def test_a_table_in_place_of_the_page(run: RunFolder, capsys: pytest.CaptureFixt
     quiz = make_quiz(run, count=5)
     place = write_questions(quiz)
     assert read_answers(place) == {}
-    lines = [f"{key},{quiz.targets[key]}" for key in quiz.keys]
+    lines = [f"{key},{quiz.truth.targets[key]}" for key in quiz.keys]
     place.write_text("\n".join(["key,answer", *lines]), encoding="utf-8")
     assert main(["human", str(run.root), "--count", "5", "--import", str(place), "--json"]) == 0
     value = json.loads(capsys.readouterr().out)
@@ -80,13 +80,13 @@ def test_a_quiz_in_the_browser(run: RunFolder, tmp_path: Path) -> None:
         browser.open(server.address)
         # neither label nor prediction can be found out from the page
         assert set(browser.run("Object.keys(state)")) == {
-            "task", "classes", "count", "left", "answered", "result",
+            "form", "classes", "size", "count", "left", "answered", "result",
         }  # fmt: skip
-        browser.press(quiz.targets[quiz.keys[0]])
+        browser.press(quiz.truth.targets[quiz.keys[0]])
         browser.wait("state.left.length === 2")
         browser.press("s")
         browser.wait("state.left.length === 1")
-        browser.press(quiz.targets[quiz.keys[2]])
+        browser.press(quiz.truth.targets[quiz.keys[2]])
         browser.wait("!document.getElementById('end').hidden")
         assert browser.run("document.getElementById('value').textContent") == "0.0 %"
         assert browser.errors == []

@@ -72,7 +72,7 @@ def command(
     from saccade.review import errors_page, serve
 
     serve(errors_page(found, marks), lambda url: offer(output, url, told, browser=not no_browser))
-    _tell(output, mistake_table(found.run, split, right=right), marks)
+    _tell(output, found, marks)
 
 
 def _tell(output: Output, found: Any, marks: Any) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from saccade.cli.output import Output, number
     default=100,
     show_default=True,
     group="Quiz",
-    help="Dev pictures to name.",
+    help="Dev pictures to answer for.",
 )
 @key(
     "--import",
@@ -35,8 +35,9 @@ def command(output: Output, run: str, count: int, table: Path | None, no_browser
     """Measure how well people do on the dev pictures of RUN.
 
     A page, served to this machine alone until Ctrl-C, shows one picture after the other; you name
-    it with a key. Answers are kept one by one, so that a quiz can be left and gone on with. The
-    error of people, with its interval, is kept in RUN/human.json, and `saccade diagnose` uses it.
+    it with a key, or draw on it: boxes, points, or outlines of areas. Answers are kept one by one,
+    so that a quiz can be left and gone on with. The error of people, with its interval, is kept in
+    RUN/human.json, and `saccade diagnose` uses it.
     """
     from saccade.review.human_page import human_page
     from saccade.review.quiz import make_quiz, read_answers, write_questions

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from saccade.errors import SaccadeError
-from saccade.review.originals import Originals
 from saccade.review.pages import page
 from saccade.review.quiz import Quiz
 from saccade.review.server import Answer, Page, as_json
@@ -14,7 +13,6 @@ from saccade.review.server import Answer, Page, as_json
 
 def human_page(quiz: Quiz) -> Page:
     """The page of a quiz; every answer is on the disk before the next picture is shown."""
-    pictures = Originals(quiz.run, quiz.thumbnails)
 
     def key_of(values: Mapping[str, Any]) -> str:
         text = str(values.get("id", ""))
@@ -28,8 +26,9 @@ def human_page(quiz: Quiz) -> Page:
         left = [place for place, key in enumerate(quiz.keys) if key not in done]
         return as_json(
             {
-                "task": quiz.task,
-                "classes": quiz.classes,
+                "form": quiz.truth.form,
+                "classes": quiz.truth.classes,
+                "size": quiz.truth.size(quiz.keys[left[0]]) if left else None,
                 "count": len(quiz.keys),
                 "left": left,
                 "answered": len(quiz.answers()),
@@ -45,7 +44,7 @@ def human_page(quiz: Quiz) -> Page:
         read={
             "": lambda _: page("human.html.jinja", name=quiz.run.root.name),
             "state": lambda _: state(),
-            "picture": lambda query: pictures.original(key_of(query)),
+            "picture": lambda query: quiz.pictures.original(key_of(query)),
         },
         change={"answer": answer},
     )

@@ -34,7 +34,8 @@ class Originals:
         self._lock = threading.Lock()  # the data are opened once, and decoded one by one
 
     @cached_property
-    def _dataset(self) -> Dataset | None:
+    def dataset(self) -> Dataset | None:
+        """The run's data as they are now; None where they are gone or cannot be read any more."""
         values = self._run.read_args()
         origin = str((values.get("run") or {}).get("data") or "")
         if not origin.startswith("sample:") and not Path(origin).expanduser().exists():
@@ -47,7 +48,7 @@ class Originals:
 
     @cached_property
     def _keys(self) -> dict[str, str]:
-        examples = self._dataset.examples if self._dataset else ()
+        examples = self.dataset.examples if self.dataset else ()
         return {printable(example.key): example.key for example in examples}
 
     def thumbnail(self, key: str) -> Answer:
@@ -68,11 +69,11 @@ class Originals:
 
     def _decoded(self, key: str) -> Answer | None:
         known = self._keys.get(key)
-        if self._dataset is None or known is None:
+        if self.dataset is None or known is None:
             return None
         try:
             return _encoded(
-                Image.fromarray(load(self._dataset.source, known, channels=3, at_least=LARGEST))
+                Image.fromarray(load(self.dataset.source, known, channels=3, at_least=LARGEST))
             )
         except SaccadeError:
             # gone or damaged since the training: its thumbnail is what remains

@@ -153,11 +153,8 @@ class LandmarksTask:
         truth = batch.targets[self.field_name]
         placed = torch.stack([_to_picture(points, batch, row) for row, points in enumerate(truth)])
         found = torch.stack([result.points for result in results])
-        distances = (found - placed).norm(dim=2)
-        mean = torch.where(visible, distances, 0.0).sum(dim=1) / visible.sum(dim=1)
         ends = pairing.yardstick(self.points, self.normalise_by)
-        errors: Tensor = mean / pairing.lengths(placed, visible, ends)
-        return errors
+        return pairing.normalised(found, placed, visible, ends)
 
     def metric(self) -> LandmarksMetric:
         return LandmarksMetric(self.points, pairing.yardstick(self.points, self.normalise_by))

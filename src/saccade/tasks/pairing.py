@@ -134,3 +134,15 @@ def lengths(points: Tensor, visible: Tensor, ends: tuple[int, int] | None) -> Te
         between = (points[:, ends[0]] - points[:, ends[1]]).norm(dim=1)
         found = torch.where(visible[:, list(ends)].all(dim=1), between, found)
     return torch.where((found > 0) & found.isfinite(), found, torch.nan)
+
+
+def normalised(
+    found: Tensor, points: Tensor, visible: Tensor, ends: tuple[int, int] | None
+) -> Tensor:
+    """(N,) mean distance of found to true visible points over `lengths`; NaN without a length.
+
+    found, points: (N, P, 2) in pixels; visible: (N, P).
+    """
+    distances = (found - points).norm(dim=2)
+    mean = torch.where(visible, distances, 0.0).sum(dim=1) / visible.sum(dim=1)
+    return mean / lengths(points, visible, ends)

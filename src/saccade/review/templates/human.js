@@ -1,5 +1,3 @@
-"use strict";
-const $ = id => document.getElementById(id);
 const SINGLE = [..."1234567890qwertyuiopadfghjklzxcvbnm"];   // s skips
 let state, keys = [], chosen = new Set(), busy = false;
 
@@ -36,9 +34,10 @@ function draw() {
   $("progress").max = state.count;
   $("progress").value = done;
   $("count").textContent = `${done} of ${state.count}`;
-  $("shot").hidden = $("answers").hidden = over;
+  $("shot").hidden = $("answers").hidden = $("hint").hidden = over;
   $("end").hidden = !over;
   if (over) return drawEnd();
+  if (state.size) return drawBoard();
   const image = $("picture");
   image.onload = () => image.classList.toggle("small", Math.max(image.naturalWidth, image.naturalHeight) < 100);
   image.src = "picture?id=" + state.left[0];
@@ -46,24 +45,31 @@ function draw() {
   drawAnswers();
 }
 
+function drawBoard() {
+  board.start(state);
+  board.show();
+  drawAnswers();
+}
+
 function drawAnswers() {
-  const several = state.task === "multilabel", typed = state.task === "regression" || !keys.length;
+  const drawn = Boolean(state.size), several = state.form === "classes" || drawn;
+  const typed = !drawn && (state.form === "numbers" || !keys.length);
   const nodes = [];
   if (typed) {
     const input = make("input"), names = make("datalist");
-    input.placeholder = state.task === "regression" ? state.classes.join(" ") + ", then Enter" : "Class, then Enter";
+    input.placeholder = state.form === "numbers" ? state.classes.join(" ") + ", then Enter" : "Class, then Enter";
     names.id = "names";
-    names.append(...(state.task === "regression" ? [] : state.classes).map(name => { const option = make("option"); option.value = name; return option; }));
+    names.append(...(state.form === "numbers" ? [] : state.classes).map(name => { const option = make("option"); option.value = name; return option; }));
     input.setAttribute("list", "names");
     input.onkeydown = event => { if (event.key === "Enter" && input.value.trim()) answer(input.value.trim()); };
     nodes.push(input, names);
     setTimeout(() => input.focus());
-  } else {
+  } else if (!["points", "box"].includes(state.form)) {
     state.classes.forEach((name, place) => {
       const button = make("button");
-      button.append(make("kbd", keys[place]));
+      if (keys[place]) button.append(make("kbd", keys[place]));
       if (keys[place] !== name.toLowerCase()) button.append(" " + name);
-      button.setAttribute("aria-pressed", chosen.has(name));
+      button.setAttribute("aria-pressed", drawn ? name === board.label : chosen.has(name));
       button.onclick = () => choose(name);
       nodes.push(button);
     });
@@ -74,6 +80,12 @@ function drawAnswers() {
     go.onclick = finish;
     nodes.push(go);
   }
+  if (drawn) {
+    const back = make("button", " take back");
+    back.prepend(make("kbd", "Backspace"));
+    back.onclick = board.undo;
+    nodes.push(back);
+  }
   const skip = make("button", typed ? "skip" : " skip");
   if (!typed) skip.prepend(make("kbd", "s"));
   skip.onclick = () => answer("");
@@ -82,17 +94,21 @@ function drawAnswers() {
 }
 
 function choose(name) {
-  if (state.task !== "multilabel") return answer(name);
-  chosen.has(name) ? chosen.delete(name) : chosen.add(name);
+  if (state.form === "class") return answer(name);
+  if (state.size) board.label = name;
+  else chosen.has(name) ? chosen.delete(name) : chosen.add(name);
   drawAnswers();
 }
 
-const finish = () => answer([...chosen].join("|") || "none");
+function finish() {
+  if (!state.size) return answer([...chosen].join("|") || "none");
+  if (board.ready()) answer(board.answer());
+}
 
 function drawEnd() {
   const result = state.result;
   if (!result) { $("told").textContent = "Every picture was skipped: nothing is known."; return; }
-  const told = value => state.task === "regression" ? value.toPrecision(3) : (100 * value).toFixed(1) + " %";
+  const told = value => state.form === "numbers" ? value.toPrecision(3) : (100 * value).toFixed(1) + " %";
   $("value").textContent = told(result.value);
   $("told").textContent = `is the error of people here, ${told(result.low)} to ${told(result.high)} with ${result.n} answers. It stands in the run; saccade diagnose uses it from now on.`;
 }
@@ -102,12 +118,15 @@ document.addEventListener("keydown", event => {
   const place = keys.indexOf(event.key.toLowerCase());
   if (place >= 0) { event.preventDefault(); choose(state.classes[place]); }
   else if (event.key === "s") answer("");
-  else if (event.key === "Enter" && state.task === "multilabel") { event.preventDefault(); finish(); }
+  else if (event.key === "Backspace" && state.size) board.undo();
+  else if (event.key === "Enter" && (state.size || state.form === "classes")) { event.preventDefault(); finish(); }
 });
 
 (async () => {
   state = await (await fetch("state")).json();
-  keys = state.task === "regression" ? [] : keysOf(state.classes);
+  keys = ["numbers", "points", "box"].includes(state.form) ? [] : keysOf(state.classes);
+  $("picture").hidden = Boolean(state.size);
+  $("board").toggleAttribute("hidden", !state.size);
   draw();
   document.body.dataset.ready = "yes";
 })().catch(alarm);
