@@ -141,20 +141,27 @@ def test_single_sample_and_whole_batch_descent(tmp_path: Path, batch: int) -> No
     assert steps is not None and math.isfinite(run.folder.read_results()[0]["train/loss"])
 
 
+def facts_of(
+    task: str, examples: int, side: int, channels: int = 3, fit: Any = "pad", mirrors: bool = False
+) -> Facts:
+    """What defaults are settled by, of square pictures on a CPU."""
+    return Facts(
+        task=task,
+        examples=examples,
+        height=side,
+        width=side,
+        channels=channels,
+        fit=fit,
+        mean=(0.5,) * channels,
+        std=(0.25,) * channels,
+        hardware=choose("cpu"),
+        mirrors=mirrors,
+    )
+
+
 @pytest.mark.parametrize("task", ["localization", "landmarks"])
 def test_a_voting_head_from_scratch_is_not_left_to_small_gradients(task: str) -> None:
-    facts = Facts(
-        task=task,
-        examples=200,
-        height=96,
-        width=96,
-        channels=3,
-        fit="pad",
-        mean=(0.5,) * 3,
-        std=(0.25,) * 3,
-        hardware=choose("cpu"),
-        mirrors=True,
-    )
+    facts = facts_of(task, 200, 96, mirrors=True)
     decided = complete(make_recipe({}), facts)
     assert decided.optimizer.name == "adamw" and decided.augment.mirror == 0.5
     asked = complete(make_recipe({"optimizer": "sgd"}), facts)
@@ -162,17 +169,7 @@ def test_a_voting_head_from_scratch_is_not_left_to_small_gradients(task: str) ->
 
 
 def test_a_detectors_rate_suits_its_network_and_the_optimiser_that_was_asked_for() -> None:
-    facts = Facts(
-        task="detection",
-        examples=200,
-        height=320,
-        width=320,
-        channels=3,
-        fit="pad",
-        mean=(0.5,) * 3,
-        std=(0.25,) * 3,
-        hardware=choose("cpu"),
-    )
+    facts = facts_of("detection", 200, 320)
     usual = complete(make_recipe({"model": "yolo"}), facts).optimizer
     proposing = complete(make_recipe({"model": "faster_rcnn"}), facts).optimizer
     assert (usual.name, usual.lr0, usual.ema) == ("adamw", 2e-3, 0.998)
@@ -183,17 +180,7 @@ def test_a_detectors_rate_suits_its_network_and_the_optimiser_that_was_asked_for
 
 
 def test_effort_scales_the_passes_that_were_not_asked_for() -> None:
-    facts = Facts(
-        task="classification",
-        examples=20_000,
-        height=28,
-        width=28,
-        channels=1,
-        fit="stretch",
-        mean=(0.5,),
-        std=(0.25,),
-        hardware=choose("cpu"),
-    )
+    facts = facts_of("classification", 20_000, 28, channels=1, fit="stretch")
     usual = complete(make_recipe({}), facts).train.epochs
     assert usual is not None
     assert complete(make_recipe({"train.effort": 0.5}), facts).train.epochs == round(usual / 2)

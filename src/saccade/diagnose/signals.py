@@ -11,6 +11,7 @@ import numpy as np
 from saccade.diagnose.commands import of_recipe
 from saccade.diagnose.gaps import measure_gaps
 from saccade.ops.intervals import wilson
+from saccade.training.rates import PER_256, usual_rate
 from saccade.types import Evidence, Measure
 
 NOTHING = Measure(value=0.0, low=0.0, high=0.0, n=0)
@@ -190,20 +191,14 @@ def largest_drop(evidence: Evidence) -> float:
 def relative_rate(evidence: Evidence) -> float:
     """lr0 over what is usual for the optimiser and the batch; NaN where that is not known.
 
-    SGD with momentum: 0.1 for 256 examples, in proportion (Goyal et al. 2017, arXiv 1706.02677),
-    and up to three times that; Muon: 0.24 for 2,000, with the square root of the batch; Adam: 1e-3
-    (Kingma and Ba 2015).
+    Up to three times the usual rate of SGD is usual too: there 1 is half-way between.
     """
     name = str(of_recipe(evidence, "optimizer.name", ""))
     rate = of_recipe(evidence, "optimizer.lr0")
     if not isinstance(rate, float | int):
         return math.nan
     batch = int(of_recipe(evidence, "train.batch", 32))
-    if name == "sgd":
-        return float(rate) / (0.15 * batch / 256)
-    if name == "muon":
-        return float(rate) / (0.24 * math.sqrt(batch / 2000))
-    return float(rate) / {"adam": 1e-3, "adamw": 1e-3, "rmsprop": 3e-4}.get(name, math.nan)
+    return float(rate) / (usual_rate(name, batch) * (1.5 if name in PER_256 else 1))
 
 
 def broke_down(evidence: Evidence) -> bool:

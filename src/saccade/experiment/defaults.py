@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
 
@@ -14,6 +13,7 @@ from saccade.models import catalog
 from saccade.ops.cost import describe, total
 from saccade.recipe import Recipe
 from saccade.training.device import Hardware
+from saccade.training.rates import PER_256, usual_rate
 
 FEW, MANY = 50, 5000
 """Training examples below which nothing of given weights learns but the new head; and from which
@@ -24,15 +24,6 @@ TUNED = 0.3
 
 WORK = 300_000_000
 """Multiply-adds of one batch's forward pass that are worth a thread."""
-
-FIXED_RATES = {"adam": 1e-3, "adamw": 1e-3, "rmsprop": 3e-4, "adagrad": 1e-2}
-"""Of optimisers whose steps do not grow with the gradient."""
-
-LONG = {"momentum": 10.0, "descent": 5.0, "delta_bar_delta": 3.0}
-"""Rates relative to those of SGD with momentum 0.9, whose steps add up to ten gradients."""
-
-ORTHOGONAL = (0.24, 2000)
-"""Rate of Muon and its batch in the record script (see `training.rules.muon`)."""
 
 SMALL = 64
 """Pictures up to this side count as small: their own network, stem and size."""
@@ -328,12 +319,6 @@ def _epochs(facts: Facts, small: bool, effort: float) -> int:
 
 
 def _rate(optimizer: str, model: str, batch: int) -> float:
-    """Rates grow with the batch (Goyal et al. 2017, arXiv 1706.02677, linear scaling)."""
-    if optimizer in FIXED_RATES:
-        return FIXED_RATES[optimizer]
-    if optimizer == "muon":
-        # a step is as long whatever the gradient: only the noise of small batches is to be averaged
-        rate, usual = ORTHOGONAL
-        return round(rate * math.sqrt(batch / usual), 6)
-    scale = 0.3 if model.startswith("airbench") else 0.1
-    return round(scale * LONG.get(optimizer, 1.0) * batch / 256, 6)
+    """The usual one; the whitened network of small pictures takes three times SGD's."""
+    bold = 3 if model.startswith("airbench") and optimizer in PER_256 else 1
+    return round(bold * usual_rate(optimizer, batch), 6)
