@@ -61,10 +61,8 @@ class RegionDetector(nn.Module):
 
     def new_head(self, num_classes: int) -> None:
         """Fresh last layers, for the classes and the background."""
-        from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
-
         old = self.roi_heads.box_predictor.cls_score
-        predictor = FastRCNNPredictor(old.in_features, num_classes + 1)
+        predictor = Predictor(old.in_features, num_classes + 1)
         self.roi_heads.box_predictor = predictor.to(old.weight)
 
     def fit_anchors(self, sizes: Tensor) -> None:
@@ -149,7 +147,7 @@ class RegionDetector(nn.Module):
             for each, kind in zip(boxes, labels, strict=True)
         ]
         sizes = [(images.shape[2], images.shape[3])] * len(images)
-        with _mode(self, True), torch.autocast(images.device.type, enabled=False):
+        with _mode(self, True):
             regions, losses = self._regions(images, maps, targets, list(given))
             _, of_regions = self.roi_heads(maps, regions, sizes, targets)
         return {
@@ -170,7 +168,7 @@ class RegionDetector(nn.Module):
         # regions found beforehand are so many that those of a batch would fill the memory
         step = 1 if self.rpn is None else len(images)
         found: list[dict[str, Tensor]] = []
-        with _mode(self, False), torch.autocast(images.device.type, enabled=False):
+        with _mode(self, False):
             for start in range(0, len(images), step):
                 part = slice(start, start + step)
                 mine = {name: value[part] for name, value in maps.items()}
@@ -223,13 +221,14 @@ class RegionPool(nn.Module):
         return torch.cat(found)
 
     def _read(self, level: Tensor, regions: Tensor) -> Tensor:
-        if level.requires_grad and level.device.type == "cpu":
-            return roi_align(level, regions, self.output_size[0], self.samples)
-        import torchvision.ops  # a second to import
+        with torch.autocast(level.device.type, enabled=False):
+            if level.requires_grad and level.device.type == "cpu":
+                return roi_align(level, regions, self.output_size[0], self.samples)
+            import torchvision.ops  # a second to import
 
-        found: Tensor = torchvision.ops.roi_align(
-            level[None], [regions.to(level)], self.output_size, sampling_ratio=self.samples
-        )
+            found: Tensor = torchvision.ops.roi_align(
+                level[None], [regions.to(level)], self.output_size, sampling_ratio=self.samples
+            )
         return found
 
 
@@ -263,15 +262,29 @@ def named_maps(maps: Sequence[Tensor]) -> dict[str, Tensor]:
     return {str(place): value for place, value in zip(itertools.count(), maps)}
 
 
+class Predictor(nn.Module):
+    """Scores of the classes and corrections of each one's box, named as torchvision names them.
+
+    In full precision: what compares and places boxes needs it.
+    """
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        self.cls_score = nn.Linear(width, classes)
+        self.bbox_pred = nn.Linear(width, 4 * classes)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.cls_score(x).float(), self.bbox_pred(x).float()
+
+
 def heads(pool: nn.Module, head: nn.Module, width: int, num_classes: int, drawn: int) -> Any:
     """Torchvision's `RoIHeads` with the papers' numbers. drawn: regions of a picture that learn."""
-    from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
     from torchvision.models.detection.roi_heads import RoIHeads
 
     return RoIHeads(
         box_roi_pool=pool,
         box_head=head,
-        box_predictor=FastRCNNPredictor(width, num_classes + 1),
+        box_predictor=Predictor(width, num_classes + 1),
         fg_iou_thresh=0.5,
         bg_iou_thresh=0.5,
         batch_size_per_image=drawn,

@@ -77,9 +77,18 @@ class PairHead(nn.Module):
         return scores, corrections
 
 
+def _in_full(
+    head: nn.Module, images: object, found: tuple[list[Tensor], list[Tensor]]
+) -> tuple[list[Tensor], list[Tensor]]:
+    """What compares and places boxes needs full precision."""
+    scores, corrections = found
+    return [each.float() for each in scores], [each.float() for each in corrections]
+
+
 def _proposals(anchors: nn.Module, head: nn.Module) -> nn.Module:
     from torchvision.models.detection.rpn import RegionProposalNetwork
 
+    head.register_forward_hook(_in_full)
     network: nn.Module = RegionProposalNetwork(
         anchors,
         head,
