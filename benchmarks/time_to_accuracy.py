@@ -1,12 +1,15 @@
 """Minutes to 93 % on Fashion-MNIST's test part: ours against timm, fastai and a plain loop.
 
     python benchmarks/time_to_accuracy.py [--data ../shared/data/fashion-mnist] [--seeds 3]
+    python benchmarks/time_to_accuracy.py --data ../shared/data/cifar10-jpg --goal plain
 
 Each trains its own network as its documents advise for small pictures (ours by the recipe
 small-fast), from a random start, on the same files, in a process of its own with the same number of
 threads. They run in turns, an epoch each, and only their own time counts, from the first look at
 the data on. Who is past --minutes without reaching the goal counts as that long. Judged is the
-median over the seeds; exit code 1 where ours takes over a third of the best peer's time.
+median over the seeds; exit code 1 where ours takes over a third of the best peer's time. With
+`--goal plain` everybody trains to the end, what counts is the way to the plain loop's best
+accuracy, and ours may take half of the plain loop's time.
 Peers' environments are those of `training.py`.
 """
 
@@ -14,11 +17,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import statistics
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -33,31 +37,42 @@ from race import Task  # noqa: E402
 from results import Figure, add_option, exit_code, record, show  # noqa: E402
 
 import saccade  # noqa: E402
+from saccade.data.read import load  # noqa: E402
 
 SHARED = HERE.parents[1] / "shared" / "data" / "fashion-mnist"
-OURS, THIRD = "saccade", 1 / 3
+OURS, PLAIN = "saccade", "plain"
+THIRD, HALF = 1 / 3, 1 / 2
 RUNNERS = {  # script, environment (None = this one)
     OURS: ("race_ours.py", None),
-    "plain": ("race_plain.py", None),
+    PLAIN: ("race_plain.py", None),
     "timm": ("race_timm.py", "timm"),
     "fastai": ("race_fastai.py", "fastai"),
 }
 
 
 @dataclass
-class Lap:
-    """How far one runner is. seconds: of its own; best: accuracy so far; reached: when, or None."""
+class Way:
+    """How far one runner is: seconds of its own so far and accuracy, after each epoch."""
 
-    seconds: float = 0.0
-    epochs: int = 0
-    best: float = 0.0
-    reached: float | None = None
+    laps: list[tuple[float, float]] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        return self.laps[-1][0] if self.laps else 0.0
+
+    @property
+    def best(self) -> float:
+        return max((accuracy for _, accuracy in self.laps), default=0.0)
+
+    def reached(self, goal: float) -> float | None:
+        """Seconds until the goal was reached, None where it was not."""
+        return next((seconds for seconds, accuracy in self.laps if accuracy >= goal), None)
 
 
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", default=str(SHARED), help="with parts train and test")
-    parser.add_argument("--goal", type=float, default=0.93)
+    parser.add_argument("--goal", default="0.93", help="accuracy, or plain: the plain loop's best")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=60.0, help="at most, for each")
@@ -71,23 +86,24 @@ def options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def export(data: str, folder: Path, most: int) -> tuple[int, int]:
-    """Write train/CLASS and val/CLASS (the test part) as files; side and number of classes."""
+def export(data: str, folder: Path, most: int) -> dict[str, int]:
+    """Write train/CLASS and val/CLASS (the test part) as files; side, channels and classes."""
     dataset = saccade.open(data, task="classification")
-    field = dataset.fields[0]
+    labels = dataset.fields[0]
     counts = {"train": 0, "val": 0}
-    side = 0
+    side, channels = 0, 1
     for number, example in enumerate(dataset.examples):
         part = "val" if example.split == "test" else "train"
         if most and counts[part] >= most:
             continue
         counts[part] += 1
-        place = folder / part / str(example.target[field.name])
+        place = folder / part / str(example.target[labels.name])
         place.mkdir(parents=True, exist_ok=True)
-        pixels = np.asarray(dataset.source.load(example.key))
-        side = pixels.shape[0]
-        Image.fromarray(pixels).save(place / f"{number:06d}.png")
-    return side, len(field.classes)
+        pixels = load(dataset.source, example.key, channels=3)
+        grey = bool((pixels == pixels[..., :1]).all())
+        side, channels = pixels.shape[0], channels if grey else 3
+        Image.fromarray(pixels[..., 0] if grey else pixels).save(place / f"{number:06d}.png")
+    return {"side": side, "channels": channels, "num_classes": len(labels.classes)}
 
 
 def start(name: str, task: Task, place: Path, given: argparse.Namespace) -> Contestant:
@@ -107,77 +123,78 @@ def start(name: str, task: Task, place: Path, given: argparse.Namespace) -> Cont
     )
 
 
-def race(task: Task, place: Path, given: argparse.Namespace) -> dict[str, Lap]:
+def race(task: Task, place: Path, given: argparse.Namespace) -> dict[str, Way]:
     """All runners with one seed, an epoch each in turn, until each is there or out of time."""
     place.mkdir()
+    goal = math.inf if given.goal == PLAIN else float(given.goal)
     runners = {name: start(name, task, place, given) for name in given.peers.split(",")}
-    laps = {name: Lap() for name in runners}
+    ways = {name: Way() for name in runners}
     running = dict(runners)
     try:
         while running:
             for name, runner in list(running.items()):
-                answer, lap = runner.ask("epoch"), laps[name]
+                answer, way = runner.ask("epoch"), ways[name]
                 if answer is not None:
-                    lap.seconds += answer["seconds"]
-                    lap.epochs += 1
-                    lap.best = max(lap.best, answer["accuracy"])
-                    if answer["accuracy"] >= given.goal:
-                        lap.reached = lap.seconds
-                    print(f"seed {task.seed} {name}: {lap}", file=sys.stderr, flush=True)
-                if answer is None or lap.reached or lap.seconds > 60 * given.minutes:
+                    way.laps.append((way.seconds + answer["seconds"], answer["accuracy"]))
+                    print(f"seed {task.seed} {name}: {way.laps[-1]}", file=sys.stderr, flush=True)
+                if answer is None or way.best >= goal or way.seconds > 60 * given.minutes:
                     del running[name]
     finally:
         for runner in runners.values():
             runner.close()
-    return laps
+    return ways
 
 
-def figures_of(races: list[dict[str, Lap]], given: argparse.Namespace) -> list[Figure]:
+def figures_of(races: list[dict[str, Way]], given: argparse.Namespace) -> list[Figure]:
     limit = 60 * given.minutes
+    to_plain = given.goal == PLAIN
+    goals = [each[PLAIN].best if to_plain else float(given.goal) for each in races]
     medians = {
-        name: statistics.median(each[name].reached or limit for each in races) for name in races[0]
+        name: statistics.median(
+            each[name].reached(goal) or limit for each, goal in zip(races, goals, strict=True)
+        )
+        for name in races[0]
     }
+    asked = ", ".join(f"{100 * goal:.4g} %" for goal in dict.fromkeys(goals))
     figures = []
     for name in medians:
-        told = ", ".join(
-            f"{each[name].reached / 60:.2f} min"
-            if each[name].reached
-            else f"not in {each[name].seconds / 60:.1f} min, {each[name].epochs} epochs "
-            f"(best {100 * each[name].best:.1f} %)"
-            for each in races
-        )
-        figures.append(Figure(f"{name}: to {100 * given.goal:g} %", told))
+        told = ", ".join(_told(each[name], goal) for each, goal in zip(races, goals, strict=True))
+        figures.append(Figure(f"{name}: to {asked}", told))
     peers = {name: value for name, value in medians.items() if name != OURS}
     if OURS in medians and peers:
-        best = min(peers, key=peers.__getitem__)
-        share = medians[OURS] / peers[best]
-        met = share <= THIRD
-        figures.append(Figure(f"ours, share of {best}'s time", f"{share:.2f}", "<= 0.33", met))
+        best = PLAIN if to_plain else min(peers, key=peers.__getitem__)
+        share, most = medians[OURS] / peers[best], HALF if to_plain else THIRD
+        figures.append(
+            Figure(
+                f"ours, share of {best}'s time", f"{share:.2f}", f"<= {most:.2f}", share <= most
+            )
+        )
     return figures
+
+
+def _told(way: Way, goal: float) -> str:
+    reached, laps = way.reached(goal), len(way.laps)
+    if reached:
+        return f"{reached / 60:.2f} min (best {100 * way.best:.1f} %)"
+    return f"not in {way.seconds / 60:.1f} min, {laps} epochs (best {100 * way.best:.1f} %)"
 
 
 def main() -> int:
     given = options()
     with tempfile.TemporaryDirectory() as temporary:
         place = Path(temporary)
-        side, classes = export(given.data, place / "pictures", given.examples)
+        shape = export(given.data, place / "pictures", given.examples)
         folder = str(place / "pictures")
         races = [
             race(
-                Task(
-                    folder=folder,
-                    seed=seed,
-                    epochs=given.epochs,
-                    side=side,
-                    num_classes=classes,
-                ),
+                Task(folder=folder, seed=seed, epochs=given.epochs, **shape),
                 place / str(seed),
                 given,
             )
             for seed in range(given.first_seed, given.first_seed + given.seeds)
         ]
     figures = figures_of(races, given)
-    told = [{name: asdict(lap) for name, lap in each.items()} for each in races]
+    told = [{name: way.laps for name, way in each.items()} for each in races]
     print(json.dumps(told) if given.json else show(figures))
     if given.record:
         record("Time to accuracy", figures)

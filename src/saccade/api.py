@@ -188,7 +188,8 @@ def train(
 
     module    your own network in place of one of the catalogue
     recipe    a Recipe, a recipe file, or the name of one of saccade's own
-    resume    go on with the newest run of this name, or start it where there is none
+    resume    go on with the newest run of this name, with exist_ok with the very run of it, or
+              start it where there is none
     devices   processes that share the work, one GPU each; the program is started anew for each
     settings  any setting of the recipe by its full path, {"data.test": 0.2}
     keys      the known ones: model, epochs, batch, imgsz, lr0, optimizer, seed, device, ...
@@ -223,7 +224,7 @@ def _folder(
     project: Path, task: str, name: str, *, exist_ok: bool, resume: bool
 ) -> tuple[str, bool]:
     """The run's folder, and whether a training there has begun and goes on."""
-    run = latest_run(project, task, name) if resume else None
+    run = latest_run(project, task, name, exact=exist_ok) if resume else None
     if run is not None:
         return str(run.root), True
     # a folder that was killed before its first file belongs to the run that is resumed

@@ -54,8 +54,12 @@ class Passthrough(nn.Module):
         self.channels = (1024,)
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
-        passed = F.pixel_unshuffle(self.reduce(maps[-2]), 2)
-        return [self.join(torch.cat([passed, self.deep(maps[-1])], 1))]
+        fine, deep = self.reduce(maps[-2]), self.deep(maps[-1])
+        # an odd side lacks the last neighbours
+        passed = F.pixel_unshuffle(F.pad(fine, (0, fine.shape[3] % 2, 0, fine.shape[2] % 2)), 2)
+        if passed.shape[2:] != deep.shape[2:]:  # of backbones that do not pad
+            passed = F.interpolate(passed, deep.shape[2:])
+        return [self.join(torch.cat([passed, deep], 1))]
 
 
 class Deep(nn.Module):

@@ -23,7 +23,7 @@ from saccade.tasks.committee import Committee, answers_of
 from saccade.tasks.own import as_backbone
 from saccade.training.device import Hardware, choose
 from saccade.training.run import open_run, read_weights
-from saccade.types import Batch, ModelCard, Preprocessing, Result
+from saccade.types import ENSEMBLE, OWN, Batch, ModelCard, Preprocessing, Result
 
 PICTURE_SUFFIXES = frozenset(
     [
@@ -188,14 +188,6 @@ def build(card: ModelCard, *, module: nn.Module | None = None) -> tuple[nn.Modul
     if module is None:
         return task.build(catalog.network(card.model, **card.arguments)), task
     return task.build(as_backbone(module)), task
-
-
-OWN = "own"
-"""ModelCard.model of a network that is the user's own nn.Module."""
-
-
-ENSEMBLE = "ensemble"
-"""ModelCard.model of several networks that answer as one; its arguments list the members."""
 
 
 def _committee(card: ModelCard, task: Task) -> Committee:

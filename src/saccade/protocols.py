@@ -252,3 +252,9 @@ class Task(Protocol):
     def decide(self, results: list[Any], targets: Mapping[str, Any]) -> Mapping[str, Any]:
         """Thresholds and the like chosen on dev, for `ModelCard.decision`; empty where none."""
         ...
+
+
+def resolutions(backbone: Backbone) -> list[int]:
+    """Places of the last map of each stride, fine to coarse: some networks have several of one."""
+    last = {stride: place for place, stride in enumerate(backbone.strides)}
+    return sorted(last.values())

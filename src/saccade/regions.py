@@ -263,10 +263,7 @@ def named_maps(maps: Sequence[Tensor]) -> dict[str, Tensor]:
 
 
 class Predictor(nn.Module):
-    """Scores of the classes and corrections of each one's box, named as torchvision names them.
-
-    In full precision: what compares and places boxes needs it.
-    """
+    """Scores of the classes and corrections of each one's box, named as torchvision names them."""
 
     def __init__(self, width: int, classes: int) -> None:
         super().__init__()
@@ -274,7 +271,14 @@ class Predictor(nn.Module):
         self.bbox_pred = nn.Linear(width, 4 * classes)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return self.cls_score(x).float(), self.bbox_pred(x).float()
+        return in_full(self.cls_score, x), in_full(self.bbox_pred, x)
+
+
+def in_full(layer: nn.Module, x: Tensor) -> Tensor:
+    """The layer in full precision whatever the rest computes in: what places boxes needs it."""
+    with torch.autocast(x.device.type, enabled=False):
+        found: Tensor = layer(x.float())
+    return found
 
 
 def heads(pool: nn.Module, head: nn.Module, width: int, num_classes: int, drawn: int) -> Any:

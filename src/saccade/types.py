@@ -525,6 +525,13 @@ class Preprocessing:
         _check(self.margin == 1 or self.fit == "crop", "preprocessing: a margin goes with crop")
 
 
+OWN = "own"
+"""ModelCard.model of a network that is the user's own nn.Module."""
+
+ENSEMBLE = "ensemble"
+"""ModelCard.model of several networks that answer as one; its arguments list the members."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelCard:
     """Everything needed to use a network besides its weights; travels with them as JSON.

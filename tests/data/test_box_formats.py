@@ -272,3 +272,103 @@ def test_points_by_name_with_blanks(tmp_path):
     (tmp_path / "points.csv").write_text(text.replace("30.5", ""))
     with pytest.raises(SaccadeError, match=r"line 2.*'x_nose'"):
         open_dataset(tmp_path)
+
+
+def test_boxes_never_go_to_a_picture_of_the_same_name_elsewhere(tmp_path):
+    """cam2/a.jpg is not there, and its box must not land on cam1/a.jpg."""
+    root = coco(tmp_path / "set", {"a": [("cat", (1, 2, 30, 40))], "b": [("cat", (5, 5, 20, 20))]})
+    (file,) = root.rglob("*.json")
+    told = json.loads(file.read_text())
+    folder = next(root.rglob("a.jpg")).parent
+    (folder / "cam1").mkdir()
+    (folder / "a.jpg").rename(folder / "cam1" / "a.jpg")
+    told["images"][0]["file_name"] = "cam1/a.jpg"
+    told["images"].append({**told["images"][0], "id": 77, "file_name": "cam2/a.jpg"})
+    told["annotations"].append({**told["annotations"][0], "id": 78, "image_id": 77})
+    file.write_text(json.dumps(told))
+    found = open_dataset(root)
+    assert [len(each.target["objects"]) for each in found.examples] == [1, 1]
+    assert "missing-files" in names(found)
+
+
+def test_parts_that_call_different_pictures_by_one_name(tmp_path):
+    """The val folder is absent: its boxes must not land on the training picture of that name."""
+    root = tmp_path / "set"
+    for part, box in (("train", (1, 2, 30, 40)), ("val", (50, 50, 70, 70))):
+        made = coco(tmp_path / part, {"a": [("cat", box)], part: [("cat", box)]})
+        (file,) = made.rglob("*.json")
+        (root / "annotations").mkdir(parents=True, exist_ok=True)
+        file.rename(root / "annotations" / f"instances_{part}.json")
+        pictures = root / "train"
+        pictures.mkdir(exist_ok=True)
+        for each in made.rglob("*.jpg"):
+            if part == "train":
+                each.rename(pictures / each.name)
+    found = open_dataset(root)
+    boxes_of = {Path(each.key).stem: each.target["objects"] for each in found.examples}
+    assert [each["box"] for each in boxes_of["a"]] == [[1, 2, 30, 40]]
+    assert "picture-of-another-part" in names(found)
+
+
+def test_two_pictures_with_one_id_are_refused(tmp_path):
+    root = coco(tmp_path / "set", {"a": [("cat", (1, 2, 30, 40))], "b": [("cat", (5, 5, 20, 20))]})
+    (file,) = root.rglob("*.json")
+    told = json.loads(file.read_text())
+    told["images"][1]["id"] = told["images"][0]["id"]
+    file.write_text(json.dumps(told))
+    with pytest.raises(SaccadeError, match="1 ids stand for several pictures"):
+        open_dataset(root)
+
+
+def test_classes_of_several_coco_files_are_told_by_name(tmp_path):
+    """Each file numbers its categories itself; a file without boxes counts as well."""
+    root = tmp_path / "set"
+    for part, own in (
+        ("train", [("cat", (1, 2, 30, 40)), ("dog", (1, 2, 30, 40))]),
+        ("val", [("dog", (1, 2, 30, 40)), ("zebra", (5, 5, 20, 20))]),
+        ("test", []),
+    ):
+        made = coco(tmp_path / part, {part: own})
+        (file,) = made.rglob("*.json")
+        (root / "annotations").mkdir(parents=True, exist_ok=True)
+        file.rename(root / "annotations" / f"instances_{part}.json")
+        (root / part).mkdir()
+        for each in made.rglob("*.jpg"):
+            each.rename(root / part / each.name)
+    found = open_dataset(root)
+    assert set(found.fields[0].classes) == {"cat", "dog", "zebra"}
+    labels = {
+        each.split: [item["label"] for item in each.target["objects"]] for each in found.examples
+    }
+    assert labels == {"train": ["cat", "dog"], "dev": ["dog", "zebra"], "test": []}
+
+
+def test_data_yaml_says_what_is_not_there(tmp_path):
+    root = yolo(tmp_path / "set", {name: GOOD[name] for name in ("a", "b", "c")})
+    (root / "labels" / "gone.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    (root / "list.txt").write_text("images/a.jpg\nimages/b.jpg\nimages/lost.jpg\n")
+    (root / "data.yaml").write_text("train: list.txt\nval: images/val\nnc: 2\nnames: [cat, dog]\n")
+    told = names(open_dataset(root))
+    assert {"missing-files", "missing-folder", "annotation-without-picture"} <= told
+
+
+def test_a_test_part_stays_where_train_and_val_are_one_folder(tmp_path):
+    root = yolo(tmp_path / "set", {name: GOOD[name] for name in ("a", "b", "c")})
+    (root / "test").mkdir()
+    (root / "images" / "c.jpg").rename(root / "test" / "c.jpg")
+    (root / "labels" / "c.txt").rename(root / "test" / "c.txt")
+    (root / "data.yaml").write_text(
+        "train: images\nval: images\ntest: test\nnc: 2\nnames: [cat, dog]\n"
+    )
+    parts = {Path(each.key).stem: each.split for each in open_dataset(root).examples}
+    assert parts == {"a": None, "b": None, "c": "test"}
+
+
+def test_a_size_that_is_no_number_is_not_told(tmp_path):
+    for name in ("a", "b"):
+        picture(tmp_path / f"{name}.jpg")
+    (tmp_path / "points.csv").write_text(
+        "image,width,height,eye_x,eye_y,tail_x,tail_y\n"
+        "a.jpg,NA,80,1,2,3,4\nb.jpg,100,80px,1,2,3,4\n"
+    )
+    assert open_dataset(tmp_path).examples[0].target["points"] == [[1, 2], [3, 4]]

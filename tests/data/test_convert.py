@@ -121,3 +121,17 @@ def test_nothing_is_overwritten(tmp_path):
     (tmp_path / "there" / "file").touch()
     with pytest.raises(SaccadeError, match="a new folder"):
         convert(open_dataset(root), "yolo", tmp_path / "there")
+
+
+@pytest.mark.parametrize("to", ["voc", "yolo"])
+def test_pictures_of_one_name_and_two_endings(tmp_path, to):
+    """An annotation file is called as its picture is but for the ending."""
+    for name in ("a.jpg", "a.png"):
+        picture(tmp_path / "set" / "images" / name)
+    rows = [f"images/a.{ending},cat,1,2,{30 + 9 * len(ending)},40" for ending in ("jpg", "png")]
+    rows[1] = rows[1].replace(",57,", ",60,")
+    header = "filename,class,xmin,ymin,xmax,ymax\n"
+    (tmp_path / "set" / "boxes.csv").write_text(header + "\n".join(rows))
+    convert(open_dataset(tmp_path / "set"), to, tmp_path / to)
+    seen = open_dataset(tmp_path / to)
+    assert sorted(each.target["objects"][0]["box"][2] for each in seen.examples) == [57, 60]

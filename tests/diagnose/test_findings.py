@@ -16,7 +16,9 @@ from diagnose.made_run import RECIPE, curves, scored, share, write_run
 from saccade.diagnose import diagnosis_of
 from saccade.diagnose.evidence import read_evidence
 from saccade.diagnose.findings import EXPLAINS, FINDINGS
+from saccade.diagnose.remedies import halve
 from saccade.diagnose.tables import write_tables
+from saccade.errors import SaccadeError
 from saccade.recipe import KEYS, all_keys
 from saccade.training.run import RunFolder
 from saccade.types import Evidence, Field, ModelCard, Preprocessing
@@ -298,12 +300,13 @@ def assert_valid(command: str) -> None:
     import shlex
 
     words = shlex.split(command)
+    known = {*KEYS, "recipe", "project", "name", "exist_ok", "resume"}
     assert words[0] == "saccade"
     for place, word in enumerate(words):
         if word == "--set":
             assert words[place + 1].split("=")[0] in all_keys()
         elif word.startswith("--"):
-            assert word[2:].replace("-", "_") in {*KEYS, "recipe", "project", "name", "resume"}
+            assert word[2:].replace("-", "_") in known
 
 
 def test_the_recipe_of_these_tests_is_one() -> None:
@@ -323,10 +326,62 @@ def test_parts_that_files_name_are_drawn_anew_from_a_table(tmp_path: Path) -> No
     run.write_json(run.data, manifest)
     diagnosis = diagnosis_of(read_evidence(run))
     assert diagnosis.findings[0].name == "dev-overfitted"
-    (place,) = write_tables(diagnosis.evidence, diagnosis.findings)
+    (place,) = write_tables(diagnosis.evidence, [each.command for each in diagnosis.findings])
     assert place.name == "redrawn.csv" and place.as_posix() in diagnosis.findings[0].command
     with place.open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == len(manifest["examples"])
     assert sum(row["split"] == "dev" for row in rows) == pytest.approx(1.5 * 300, abs=45)
     assert len({row["split"] for row in rows if row["group"] == "one patient"}) == 1
+
+
+def test_rare_classes_without_a_mistake_are_no_fault(tmp_path: Path) -> None:
+    run = healthy(tmp_path / "run")
+    manifest = run.read_json(run.data)
+    entries = [
+        entry
+        for place, entry in enumerate(manifest["examples"])
+        if entry["target"]["label"] != "c" or place % 60 == 2
+    ]
+    run.write_json(run.data, manifest | {"examples": entries})
+    rows = {k: list(v) for k, v in run.read_table(run.predictions("dev")).to_pydict().items()}
+    kept = [place for place, name in enumerate(rows["target"]) if name != "c" or place < 15]
+    rows = {name: [values[place] for place in kept] for name, values in rows.items()}
+    rows["error"] = [0.0 if name == "c" else 0.02 for name in rows["target"]]
+    run.write_table(run.predictions("dev"), rows)
+    assert "imbalance" not in names(run)
+
+
+def test_a_group_in_two_parts_is_taken_out_of_training(tmp_path: Path) -> None:
+    run = healthy(tmp_path / "run")
+    manifest = run.read_json(run.data)
+    for entry in (*manifest["examples"][:50], *manifest["examples"][900:960]):
+        entry["group"] = "one patient"
+    manifest["examples"][60]["part"] = ""  # dropped by a person
+    run.write_json(run.data, manifest)
+    diagnosis = diagnosis_of(read_evidence(run))
+    assert diagnosis.findings[0].name == "leakage"
+    (place,) = write_tables(diagnosis.evidence, [diagnosis.findings[0].command])
+    with place.open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["split"] for row in rows} == {"train", "dev"}
+    assert len(rows) == len(manifest["examples"]) - 50 - 1
+    assert {row["split"] for row in rows if row["group"]} == {"dev"}
+
+
+@pytest.mark.parametrize("keys", ["images#{}", "train/{}.png"])
+def test_no_table_of_pictures_that_are_no_files(tmp_path: Path, keys: str) -> None:
+    """Rows of a file and members of an archive cannot be named by a table of files."""
+    run = healthy(tmp_path / "run")
+    mismatched(run)
+    (tmp_path / "set.zip").touch()
+    manifest = run.read_json(run.data) | {"root": str(tmp_path / "set.zip")}
+    for place, entry in enumerate(manifest["examples"]):
+        entry["key"] = keys.format(place)
+    run.write_json(run.data, manifest)
+    diagnosis = diagnosis_of(read_evidence(run))
+    assert diagnosis.findings[0].name == "data-mismatch"
+    assert "advice" not in diagnosis.findings[0].command
+    assert_valid(diagnosis.findings[0].command)
+    with pytest.raises(SaccadeError, match="in an archive"):
+        halve(run)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,8 +11,9 @@ from diagnose.made_run import share, write_run
 from saccade.diagnose.evidence import read_evidence
 from saccade.diagnose.gaps import gap, measure_gaps
 from saccade.diagnose.verdict import judge
+from saccade.errors import SaccadeError
 from saccade.ops.intervals import mean_interval
-from saccade.types import Limit, Measure
+from saccade.types import ENSEMBLE, Limit, Measure
 
 
 @pytest.mark.parametrize(
@@ -94,3 +97,38 @@ def test_intervals_cover_the_true_gap(train: float, dev: float, kind: str) -> No
 def _measure(values: np.ndarray) -> Measure:
     value, low, high, count = mean_interval(values)
     return Measure(value=value, low=low, high=high, n=count)
+
+
+def test_an_ensemble_is_not_unfinished(tmp_path: Path) -> None:
+    """The command of an unfinished run would train a single network in its place."""
+    run = write_run(tmp_path / "ensemble", {"dev": share(300, 0.1)})
+    evidence = read_evidence(run)
+    card = SimpleNamespace(model=ENSEMBLE, arguments={"members": [{"run": "a b"}, {"run": "c"}]})
+    verdict = judge(replace(evidence, card=card))  # type: ignore[arg-type]
+    assert verdict.command == "saccade diagnose 'a b'"
+    assert "2 networks" in verdict.lines[0] and "10.0 %" in verdict.lines[0]
+
+
+def test_an_unfinished_run_goes_on_by_its_very_name(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "runs" / "classification" / "my run", {})
+    command = judge(read_evidence(run)).command
+    assert "--name 'my run' --exist-ok --resume" in command and "--task classification" in command
+
+
+def test_a_dev_part_that_files_name_is_enlarged_by_a_table_or_by_hand(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", {"train": share(300, 0.1), "dev": share(30, 0.15)})
+    manifest = run.read_json(run.data) | {"method": "dev as the files name it; test cut"}
+    run.write_json(run.data, manifest)
+    verdict = judge(read_evidence(run))
+    assert verdict.limit == "cannot-tell" and "advice/redrawn.csv" in verdict.command
+    run.write_json(run.data, manifest | {"fields": [{"name": "o", "kind": "boxes", "classes": []}]})
+    verdict = judge(read_evidence(run))
+    assert verdict.lines[2].startswith("Next: add pictures to the dev part of the data, then ")
+    run.write_json(run.data, manifest | {"method": "test as the files name it; dev cut"})
+    assert "--set data.dev=" in judge(read_evidence(run)).command
+
+
+def test_a_human_error_in_percent_is_refused(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", {"train": share(300, 0.1), "dev": share(30, 0.15)})
+    with pytest.raises(SaccadeError, match=r"such as 0\.02"):
+        read_evidence(run, human_error=2.0)

@@ -128,3 +128,35 @@ def test_json_of_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert value["runs"][0]["values"]["recall_a"] > 0.5
     assert value["runs"][1]["beyond_noise"] is True
     assert main(["compare", str(worse.root), str(better.root), "--weight", "a=x"]) == 1
+
+
+def test_groups_stand_for_less(tmp_path: Path) -> None:
+    """Ten pictures of one patient are missed together: the difference is two patients, not 20."""
+    pair = runs(tmp_path, 0.0, 0.0)
+    rows = pair[1].read_table(pair[1].predictions("dev")).to_pydict()
+    rows["error"][:20] = [1.0] * 20
+    pair[1].write_table(pair[1].predictions("dev"), rows)
+    assert compare(pair).p[str(pair[1].root)] < 0.001
+    for run in pair:
+        manifest = run.read_json(run.data)
+        held = [entry for entry in manifest["examples"] if entry["part"] == "dev"]
+        for place, entry in enumerate(held):
+            entry["group"] = f"patient {place // 10}"
+        run.write_json(run.data, manifest)
+    found = compare(pair)
+    assert found.test == "bootstrap" and found.p[str(pair[1].root)] > 0.05
+
+
+def test_a_run_on_a_table_of_the_same_pictures(tmp_path: Path) -> None:
+    """Its keys begin elsewhere; what is in the files is the same."""
+    pair = runs(tmp_path, 0.15, 0.08)
+    for run, start in zip(pair, ("", "../../data/"), strict=True):
+        manifest = run.read_json(run.data)
+        for entry in manifest["examples"]:
+            entry["sha256"] = entry["key"]
+            entry["key"] = start + entry["key"]
+        run.write_json(run.data, manifest)
+    rows = pair[1].read_table(pair[1].predictions("dev")).to_pydict()
+    rows["key"] = [f"../../data/{key}" for key in rows["key"]]
+    pair[1].write_table(pair[1].predictions("dev"), rows)
+    assert compare(pair).examples == 600

@@ -107,3 +107,17 @@ def test_every_object_has_a_proposal():
     assert (boxes[:, 2:] > boxes[:, :2]).all()
     assert (boxes <= 96).all()
     assert grouped(torch.zeros(3, 6, 6)).tolist() == [[0, 0, 6, 6]]
+
+
+def test_scores_and_boxes_are_in_full_precision_under_autocast():
+    torch.manual_seed(0)
+    model = catalog.network("faster_rcnn", num_classes=2, backbone="resnet18").eval()
+    images = torch.rand(1, 3, 96, 96)
+    with torch.no_grad():
+        plain = model.detect(images, confidence=0.0)[0]
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            mixed = model.detect(images, confidence=0.0)[0]
+            losses = model.training_loss(images, [BOXES[:1]], [LABELS[:1]])
+    assert mixed.boxes.dtype == mixed.scores.dtype == torch.float32
+    assert all(value.dtype == torch.float32 for value in losses.values())
+    assert len(mixed.boxes) and abs(float(mixed.scores.max() - plain.scores.max())) < 0.05

@@ -163,3 +163,34 @@ def test_the_head_for_classes_is_all_that_a_detector_takes_out():
     detector = catalog.network("yolo", backbone="resnet18")
     assert isinstance(detector.backbone.fc, torch.nn.Identity)
     assert yolo.build("yolo", backbone=catalog.create("resnet18")).strides == (8, 16, 32)
+
+
+def test_without_anchors_only_the_cell_of_the_centre_answers():
+    """Sizes in cells reach any object; an anchor of a cell's size would leave large ones out."""
+    model = catalog.network("yolo", num_classes=2, anchors=0)
+    assert model.rule == "centre"
+    box = torch.tensor([[10.0, 10.0, 210.0, 200.0]])
+    losses = model.eval().training_loss(torch.rand(1, 3, 224, 224), [box], [torch.tensor([1])])
+    assert float(losses["box"]) > 0
+
+
+def test_objects_that_no_anchor_fits_are_told():
+    model = catalog.network("yolo", num_classes=2, anchors=[[20, 20]] * 3)
+    boxes = [torch.tensor([[0.0, 0.0, 100.0, 20.0], [0.0, 0.0, 30.0, 20.0]])]
+    told = model.tell(boxes, (224, 224))
+    assert any(line.startswith("1 objects are over 4 times") for line in told)
+
+
+@pytest.mark.parametrize("side", [48, 400])
+def test_yolov2_takes_odd_numbers_of_cells(side):
+    model = catalog.network("yolov2", num_classes=2).eval()
+    with torch.no_grad():
+        (raw,) = model(torch.rand(1, 3, side, side))
+    assert raw.shape[2:4] == (-(-side // 32),) * 2
+
+
+def test_maps_of_one_stride_count_once():
+    model = catalog.network("yolo", num_classes=2, backbone="googlenet")
+    assert model.strides == (8, 16, 32)
+    pyramid = catalog.network("faster_rcnn", num_classes=2, backbone="googlenet")
+    assert pyramid.maps_of.strides == (4, 8, 16, 32)

@@ -82,6 +82,17 @@ def test_pairs_of_faces_are_those_that_a_mirror_makes():
         (("eye_l", "nose", "eye_r"), (2, 1, 0)),
         (("Left Eye", "Right Eye"), (1, 0)),
         (("tail", "leg"), (0, 1)),
+        # both sides in one name change at once
+        (
+            (
+                "left_eye_left_corner",
+                "left_eye_right_corner",
+                "right_eye_left_corner",
+                "right_eye_right_corner",
+            ),
+            (3, 2, 1, 0),
+        ),
+        (("left_ear", "tail"), (0, 1)),
     ],
 )
 def test_pairs_told_from_names(names, expected):

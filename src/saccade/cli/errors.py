@@ -64,7 +64,7 @@ def command(
     taken = None if table is None else import_sheet(table, found, marks)
     if taken is not None:
         output.note(f"{taken} rows taken over from {table}")
-    told = _tell(output, found, marks)
+    told = _tell(output, found, marks, table)
     if not opened:
         output.value(told)
         return
@@ -75,7 +75,7 @@ def command(
     _tell(output, found, marks)
 
 
-def _tell(output: Output, found: Any, marks: Any) -> dict[str, Any]:
+def _tell(output: Output, found: Any, marks: Any, taken: Path | None = None) -> dict[str, Any]:
     """Write the sheets, tell people, and give the JSON."""
     from saccade.diagnose.mistakes import (
         automatic_slices,
@@ -84,7 +84,9 @@ def _tell(output: Output, found: Any, marks: Any) -> dict[str, Any]:
         write_sheets,
     )
 
-    files = [str(path) for path in write_sheets(found, marks)]
+    sheets = write_sheets(found, marks, taken=taken)
+    for place in sheets.edited:
+        output.note(f"A sheet was edited and is kept as {place}; take it over with --import.")
     if not has_openpyxl():
         output.note("errors.xlsx is not written: it needs openpyxl (pip install 'saccade[xlsx]').")
     slices = [*tag_slices(found, marks.tagged(), marks.looked()), *automatic_slices(found)]
@@ -110,6 +112,7 @@ def _tell(output: Output, found: Any, marks: Any) -> dict[str, Any]:
         output.table(("", "slice", "mistakes", "share of the error", "ceiling"), rows, left=2)
         if more > 0:
             output.line(f"and {more} smaller ones (--json has them all)")
+    files = [str(path) for path in sheets.files]
     for path in files:
         output.line(path)
     return {

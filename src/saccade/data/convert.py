@@ -7,6 +7,7 @@ order (classes.txt says it where a format has none), so that counts and ids are 
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -104,14 +105,29 @@ def _items(dataset: Dataset, field: Field) -> tuple[list[Item], list[str]]:
 
 
 def _names(keys: Sequence[str]) -> list[str]:
-    """A file name for each picture: its own where no two are alike, else with its folders."""
+    """A file name for each picture, no two alike but for their endings.
+
+    Its own where it can be, else with its folders, with its ending, with a number.
+    """
     bare = [PurePosixPath(key).name.replace("#", "-") for key in keys]
-    stems = [PurePosixPath(name).stem.casefold() for name in bare]
-    found = [
-        name if stems.count(stem) == 1 else key.replace("/", "_").replace("#", "-")
-        for key, name, stem in zip(keys, bare, stems, strict=True)
-    ] if len(set(stems)) < len(stems) else bare  # fmt: skip
-    return [name if PurePosixPath(name).suffix else f"{name}.png" for name in found]
+    folders = [key.replace("/", "_").replace("#", "-") for key in keys]
+    ended = [f"{PurePosixPath(name).stem}_{PurePosixPath(name).suffix[1:]}" for name in folders]
+    found = bare
+    for other in (folders, ended, [f"{name}_{place}" for place, name in enumerate(ended)]):
+        alike = Counter(_stem(name) for name in found)
+        found = [
+            name if alike[_stem(name)] == 1 else longer
+            for name, longer in zip(found, other, strict=True)
+        ]
+    endings = [PurePosixPath(name).suffix or ".png" for name in bare]
+    return [
+        name if PurePosixPath(name).suffix == ending else name + ending
+        for name, ending in zip(found, endings, strict=True)
+    ]
+
+
+def _stem(name: str) -> str:
+    return PurePosixPath(name).stem.casefold()
 
 
 def _size(data: bytes | np.ndarray) -> tuple[int, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -114,6 +114,19 @@ def read_manifest(path: Path) -> dict[str, Any]:
     if digest(manifest["examples"]) != manifest["digest"]:
         raise _damaged(path, "its examples were changed by hand or cut off")
     return manifest
+
+
+def groups_of(manifest: Mapping[str, Any], keys: Iterable[str]) -> list[str] | None:
+    """The group of each key; None where the data name no groups.
+
+    An example without a group is a group of its own.
+    """
+    groups = {
+        entry["key"]: entry["group"]
+        for entry in manifest.get("examples", ())
+        if entry.get("group") is not None
+    }
+    return [groups.get(key, f"\0{key}") for key in keys] if groups else None
 
 
 def parts_of(manifest: Mapping[str, Any], dataset: Dataset) -> np.ndarray:

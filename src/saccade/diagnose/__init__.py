@@ -98,7 +98,8 @@ def diagnosis_of(evidence: Evidence) -> Diagnosis:
 
 def write(diagnosis: Diagnosis) -> Path:
     """diagnosis.json, and the tables that its commands name, into the run."""
-    write_tables(diagnosis.evidence, diagnosis.findings)
+    told = [diagnosis.verdict.command, *(finding.command for finding in diagnosis.findings)]
+    write_tables(diagnosis.evidence, told)
     place = RunFolder(Path(diagnosis.evidence.run)).diagnosis
     text = json.dumps(diagnosis.as_dict(), indent=1, ensure_ascii=False, allow_nan=False)
     write_atomic(place, text)

@@ -56,7 +56,12 @@ def longer(evidence: Evidence, times: float = 3.0) -> str:
 
 
 def larger_dev(evidence: Evidence) -> str:
-    """More examples in dev; one that the user's files name has to be enlarged there."""
+    """More examples in dev; from a table where the user's files name it.
+
+    Without a table it has to be enlarged by hand (`by_hand`), and the same recipe run again.
+    """
+    if named_dev(evidence):
+        return without(evidence, "redrawn") if tabular(evidence) else retrain(evidence)
     parts = evidence.data.get("parts", {})
     total = max(1, sum(parts.values()))
     share = min(0.4, max(0.2, 2 * parts.get("dev", 0) / total))
@@ -104,18 +109,35 @@ def test(evidence: Evidence) -> str:
 
 
 def resume(evidence: Evidence) -> str:
-    """Go on with a run that was stopped."""
+    """Go on with a run that was stopped: this one, whatever its neighbours are called."""
     run = Path(evidence.run).absolute()
-    place = [f"--project {shlex.quote(run.parent.parent.as_posix())}", f"--name {run.name}"]
-    return " ".join(["saccade train", data_of(evidence), *place, "--resume"])
+    words = [
+        f"--task {evidence.task}",
+        f"--project {shlex.quote(run.parent.parent.as_posix())}",
+        f"--name {shlex.quote(run.name)} --exist-ok --resume",
+    ]
+    return " ".join(["saccade train", data_of(evidence), *words])
 
 
 def fresh_dev(evidence: Evidence) -> str:
-    """A larger dev part, drawn anew; from a table where the user's files name the parts."""
-    if "as the files name them" in str(evidence.data.get("method", "")) and _tabular(evidence):
-        return without(evidence, "redrawn")
+    """A larger dev part, drawn anew."""
+    if named_dev(evidence):
+        return larger_dev(evidence)
     seed = int(of_recipe(evidence, "data.seed", 0)) + 1
     return f"{larger_dev(evidence)} --set data.seed={seed}"
+
+
+def by_hand(evidence: Evidence) -> str:
+    """What to do before a larger dev can be judged on; nothing where the command does it."""
+    if named_dev(evidence) and not tabular(evidence):
+        return "add pictures to the dev part of the data, then "
+    return ""
+
+
+def named_dev(evidence: Evidence) -> bool:
+    """Whether dev is the part that the user's files name, so that no setting changes it."""
+    kept = str(evidence.data.get("method", "")).partition(";")[0]
+    return "as the files name" in kept and "dev" in kept
 
 
 TABULAR = {"label", "labels", "values"}
@@ -125,9 +147,10 @@ TABULAR = {"label", "labels", "values"}
 def without(evidence: Evidence, what: str) -> str:
     """Train on a table that `saccade diagnose` writes into the run: the data less what is at fault.
 
-    A sample has no files and boxes, points and masks no single line; then the nearest setting.
+    Samples and archives have no files, boxes, points and masks no single line; then the nearest
+    setting.
     """
-    if _tabular(evidence):
+    if tabular(evidence):
         place = Path(evidence.run) / "advice" / f"{what}.csv"
         return retrain(evidence, data=shlex.quote(place.as_posix()))
     if what == "suspects":
@@ -139,10 +162,14 @@ def without(evidence: Evidence, what: str) -> str:
     return f"saccade check {data_of(evidence)}"
 
 
-def _tabular(evidence: Evidence) -> bool:
-    """Whether a table can name the examples."""
+def tabular(evidence: Evidence) -> bool:
+    """Whether a table can name the examples: pictures that are files, annotated in a line each."""
     kinds = {field["kind"] for field in evidence.data.get("fields", ())}
-    return kinds <= TABULAR and not data_of(evidence).startswith("sample:")
+    first = next((entry["key"] for entry in evidence.data.get("examples", ())), "")
+    root = Path(root_of(evidence))
+    # rows of a file and members of an archive are no files; a folder that is gone may come back
+    inside = "#" in first or root.is_file() or (root.is_dir() and not (root / first).exists())
+    return kinds <= TABULAR and not inside and not data_of(evidence).startswith("sample:")
 
 
 def root_of(evidence: Evidence) -> str:

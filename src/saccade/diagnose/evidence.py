@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
+from saccade.data.manifest import groups_of
 from saccade.errors import SaccadeError
 from saccade.ops.intervals import mean_interval
 from saccade.training.run import RunFolder
@@ -36,14 +37,13 @@ def read_evidence(run: RunFolder, *, human_error: float | None = None) -> Eviden
     """
     recipe = run.read_args()
     manifest = run.read_json(run.data) if run.data.is_file() else {}
-    groups = _groups(manifest)
     predictions = {
         part: _predictions(run, part) for part in PARTS if run.predictions(part).is_file()
     }
     task = str(recipe.get("task") or "")
     return Evidence(
         task=task,
-        errors={part: _error(rows, groups) for part, rows in predictions.items()},
+        errors={part: _error(rows, manifest) for part, rows in predictions.items()},
         human=_human(run, recipe, human_error),
         curves=_curves(run),
         health=_health(run),
@@ -85,20 +85,8 @@ def _predictions(run: RunFolder, part: str) -> Columns:
     return columns(run.read_table(run.predictions(part)))
 
 
-def _groups(manifest: Mapping[str, Any]) -> dict[str, str]:
-    """Key -> group; empty where the data name no groups."""
-    return {
-        entry["key"]: entry["group"]
-        for entry in manifest.get("examples", ())
-        if entry.get("group") is not None
-    }
-
-
-def _error(rows: Columns, groups: Mapping[str, str]) -> Measure:
-    member = None
-    if groups:
-        # an example without a group is a group of its own
-        member = [groups.get(key, f"\0{key}") for key in rows["key"]]
+def _error(rows: Columns, manifest: Mapping[str, Any]) -> Measure:
+    member = groups_of(manifest, rows["key"])
     value, low, high, count = mean_interval(rows["error"], member)
     return Measure(value=value, low=low, high=high, n=count)
 
@@ -113,11 +101,10 @@ def _human(run: RunFolder, recipe: Mapping[str, Any], human_error: float | None)
     value = human_error if human_error is not None else noted
     if value is None:
         return None
-    if not (math.isfinite(value) and value >= 0):
-        raise SaccadeError(
-            f"--human-error {value}: expected the share that people get wrong, such as 0.02.",
-            name="bad-human-error",
-        )
+    shares = recipe.get("task") != "regression"
+    if not (math.isfinite(value) and value >= 0 and (value <= 1 or not shares)):
+        expected = "the share that people get wrong, such as 0.02" if shares else "0 or more"
+        raise SaccadeError(f"--human-error {value}: expected {expected}.", name="bad-human-error")
     return Measure(value=value, low=value, high=value, n=0)
 
 

@@ -135,12 +135,14 @@ def _mislabelled(evidence: Evidence, mistakes: int) -> Measure:
 
 
 def out_of_sample(evidence: Evidence, part: str) -> list[Suspect]:
-    """Labels against which the network is sure of another class."""
+    """Labels against which the network is sure of another class, of pictures it was tried on."""
     rows = evidence.predictions[part]
     names = {name: place for place, name in enumerate(signals.classes(evidence))}
     places = {str(key): place for place, key in enumerate(rows["key"])}
     found = []
     for key in suspected(evidence, part):
+        if key not in places:
+            continue
         place = places[key]
         probabilities = np.array(rows["probabilities"][place], dtype=np.float64)
         given = names.get(str(rows["target"][place]), -1)

@@ -68,14 +68,23 @@ def copies(evidence: Evidence, part: str) -> list[tuple[int, int]]:
 
 
 def copies_in_training(evidence: Evidence) -> set[str]:
-    """Keys of training pictures of which dev or test holds a copy."""
+    """Keys of training pictures of which dev or test holds a copy, or another of their group."""
     images = evidence.images
     training = images["split"] == "train"
-    held = images["pixel_hash"][~training]
+    held = images["pixel_hash"][np.isin(images["split"], ("dev", "test"))]
     copied = training & _among(images["pixel_hash"], held)
     pairs = _near_pairs(evidence).ravel()
     copied[pairs[training[pairs]]] = True
-    return set(images["key"][copied].tolist())
+    return {*images["key"][copied].tolist(), *_of_shared_groups(evidence)}
+
+
+def _of_shared_groups(evidence: Evidence) -> set[str]:
+    """Keys of training pictures whose group also lies in dev or test."""
+    examples = [entry for entry in evidence.data.get("examples", ()) if entry.get("group")]
+    held = {entry["group"] for entry in examples if entry["part"] in ("dev", "test")}
+    return {
+        entry["key"] for entry in examples if entry["part"] == "train" and entry["group"] in held
+    }
 
 
 def _near_pairs(evidence: Evidence) -> np.ndarray:

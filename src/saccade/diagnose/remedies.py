@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from saccade.data.manifest import groups_of
+from saccade.diagnose import commands
 from saccade.diagnose.evidence import read_evidence
 from saccade.diagnose.tables import Entry, half_of_dev, write_table
 from saccade.errors import SaccadeError
@@ -72,9 +74,22 @@ def halve(run: RunFolder) -> Halves:
             "expected 20 or more in a finished run.",
             name="no-dev",
         )
+    if not commands.tabular(evidence):
+        raise SaccadeError(
+            f"{run.root}: remedies are tried on pictures that are files, with labels or numbers; "
+            "those of this run lie in an archive, or have boxes, points or masks. Try "
+            f"{commands.without(evidence, 'mismatch')}",
+            name="no-table",
+        )
     entries = half_of_dev(evidence)
     dev = set(known)
     place = {entry["key"]: entry["part"] for entry in entries}
+    if {place[key] for key in known} != {"train", "dev"}:
+        raise SaccadeError(
+            f"{run.root}: the dev pictures are one group, which cannot be cut in two to try "
+            "remedies on.",
+            name="no-dev",
+        )
     return Halves(
         evidence=evidence,
         entries=entries,
@@ -91,13 +106,15 @@ def compare(halves: Halves, run: RunFolder, *, name: str, told: str, table: Path
     marks = _marks(halves.evidence.data)
     both = [marks[key] for key in halves.judging if marks[key] in before and marks[key] in after]
     first, second = (np.array([found[mark] for mark in both]) for found in (before, after))
+    keys = {mark: key for key, mark in marks.items()}
+    groups = groups_of(halves.evidence.data, [keys[mark] for mark in both])
     return Remedy(
         name=name,
         told=told,
         run=str(run.root),
         table=str(table),
-        error=_measure(second),
-        change=_measure(second - first),
+        error=_measure(second, groups),
+        change=_measure(second - first, groups),
     )
 
 
@@ -112,6 +129,6 @@ def _errors(evidence: Evidence) -> dict[str, float]:
     return {marks[key]: float(error) for key, error in pairs}
 
 
-def _measure(values: np.ndarray) -> Measure:
-    value, low, high, count = mean_interval(values)
+def _measure(values: np.ndarray, groups: Sequence[str] | None) -> Measure:
+    value, low, high, count = mean_interval(values, groups)
     return Measure(value=value, low=low, high=high, n=count)

@@ -174,17 +174,21 @@ def loss_over_chance(evidence: Evidence, epoch: int) -> float:
     return losses[epoch] / math.log(count)
 
 
+FALLING = ("regression", "landmarks")
+"""Tasks whose score is an error: smaller is better."""
+
+
 def scores(evidence: Evidence) -> np.ndarray:
     """(epochs,) the score on dev, larger is better."""
     names = [name for name in evidence.curves if name.startswith("metrics/")]
     values = curve(evidence, names[0]) if names else np.zeros(1)
-    return -values if evidence.task == "regression" else values
+    return -values if evidence.task in FALLING else values
 
 
 def largest_drop(evidence: Evidence) -> float:
     """How far the score on the clean training part fell from one epoch to the next, 0..1."""
     names = [name for name in evidence.curves if name.startswith("train/") and name != "train/loss"]
-    values = curve(evidence, names[0]) if names and evidence.task != "regression" else np.zeros(1)
+    values = curve(evidence, names[0]) if names and evidence.task not in FALLING else np.zeros(1)
     return float(max(0.0, (values[:-1] - values[1:]).max())) if len(values) > 1 else 0.0
 
 
@@ -217,6 +221,11 @@ def share(count: int, total: int) -> Measure:
     """How many of all, with Wilson's interval."""
     low, high = wilson(count, total)
     return Measure(value=count / max(1, total), low=low, high=high, n=total)
+
+
+def error_text(evidence: Evidence, value: float) -> str:
+    """An error for people: percent where errors are shares, else a plain number."""
+    return f"{value:.4g}" if evidence.task == "regression" else percent(value)
 
 
 def percent(value: float) -> str:

@@ -19,17 +19,17 @@ import numpy as np
 from saccade.diagnose import commands, pictures
 from saccade.diagnose.findings.label_noise import worst_labels
 from saccade.files import write_atomic
-from saccade.types import Evidence, Finding
+from saccade.types import Evidence
 
 Entry = Mapping[str, Any]
 
 
-def write_tables(evidence: Evidence, findings: Sequence[Finding]) -> list[Path]:
-    """The tables that the findings' commands name."""
+def write_tables(evidence: Evidence, told: Sequence[str]) -> list[Path]:
+    """The tables that these commands name."""
     written = []
     for what, keep in KEPT.items():
         place = Path(evidence.run) / "advice" / f"{what}.csv"
-        if any(str(place.as_posix()) in finding.command for finding in findings):
+        if any(place.as_posix() in command for command in told):
             written.append(write_table(evidence, what, keep(evidence)))
     return written
 
@@ -57,28 +57,35 @@ def _no_suspects(evidence: Evidence) -> list[Entry]:
 
 def half_of_dev(evidence: Evidence) -> list[Entry]:
     """Half of dev moves into training, which is then no longer without pictures of its kind."""
-    found, moved = [], np.random.default_rng(0)
-    for entry in _examples(evidence):
-        other = entry["part"] == "dev" and moved.random() < 0.5
-        found.append({**entry, "part": "train"} if other else entry)
-    return found
+    examples = _examples(evidence)
+    places = _places([entry for entry in examples if entry["part"] == "dev"], seed=0)
+    return [
+        {**entry, "part": "train"} if places.get(entry["key"], 1.0) < 0.5 else entry
+        for entry in examples
+    ]
 
 
 def _redrawn(evidence: Evidence) -> list[Entry]:
     """All examples in parts drawn anew, dev half as large again; groups, copies stay together."""
     examples = _examples(evidence)
-    kinds = [str(each.get("group") or each.get("sha256") or each["key"]) for each in examples]
-    names = sorted(set(kinds))
-    order = np.random.default_rng(1).permutation(len(names)) / len(names)
-    place = dict(zip(names, order.tolist(), strict=True))
+    places = _places(examples, seed=1)
     share = {part: sum(entry["part"] == part for entry in examples) for part in ("dev", "test")}
     dev = 1.5 * share["dev"] / max(1, len(examples))
     test = dev + share["test"] / max(1, len(examples))
-    return [
-        {**entry, "part": "dev" if at < dev else "test" if at < test else "train"}
-        for entry, at in zip(examples, (place[kind] for kind in kinds), strict=True)
-        if entry["part"]
-    ]
+    return [{**entry, "part": _part(places[entry["key"]], dev, test)} for entry in examples]
+
+
+def _part(place: float, dev: float, test: float) -> str:
+    return "dev" if place < dev else "test" if place < test else "train"
+
+
+def _places(entries: Sequence[Entry], *, seed: int) -> dict[str, float]:
+    """Key -> a place between 0 and 1, drawn by lot; the same for a group and for copies."""
+    kinds = [str(each.get("group") or each.get("sha256") or each["key"]) for each in entries]
+    names = sorted(set(kinds))
+    order = np.random.default_rng(seed).permutation(len(names)) / max(1, len(names))
+    place = dict(zip(names, order.tolist(), strict=True))
+    return {each["key"]: place[kind] for each, kind in zip(entries, kinds, strict=True)}
 
 
 KEPT: dict[str, Callable[[Evidence], list[Entry]]] = {
@@ -91,10 +98,11 @@ KEPT: dict[str, Callable[[Evidence], list[Entry]]] = {
 
 
 def _examples(evidence: Evidence) -> list[Entry]:
-    """Of the manifest. What was set aside as train-dev is training data, set aside anew."""
+    """Of the manifest, less what was dropped. Train-dev is training data, to be set aside anew."""
     return [
         {**entry, "part": "train"} if entry["part"] == "train-dev" else entry
         for entry in evidence.data.get("examples", ())
+        if entry["part"]
     ]
 
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from saccade.diagnose import commands
 from saccade.diagnose.gaps import WORDS, measure_gaps
-from saccade.types import Evidence, Finding, Limit, Measure, Verdict
+from saccade.diagnose.signals import error_text
+from saccade.types import ENSEMBLE, Evidence, Finding, Limit, Measure, Verdict
 
 SMALL = 0.01
 """A gap of less than a point limits nothing, unless it is most of the error."""
@@ -19,6 +20,8 @@ WIDE = 0.03
 def judge(evidence: Evidence, findings: Sequence[Finding] = ()) -> Verdict:
     """The verdict of a run. Where there are faults, the first one says what to type."""
     gaps = measure_gaps(evidence)
+    if _members(evidence):
+        return _ensemble(evidence)
     if "dev" not in evidence.errors or "train" not in evidence.errors:
         return _unfinished(evidence, findings)
     limit = decide(evidence, gaps)
@@ -26,7 +29,9 @@ def judge(evidence: Evidence, findings: Sequence[Finding] = ()) -> Verdict:
     faults = _faults(findings)
     command = faults[0].command if faults else _command(evidence, limit)
     first = _limits(evidence, gaps, limit, findings)
-    lines = (first, _sureness(evidence, gaps, limit), f"Next: {command}")
+    hand = limit in ("dev-overfitting", "cannot-tell") and not faults
+    before = commands.by_hand(evidence) if hand else ""
+    lines = (first, _sureness(evidence, gaps, limit), f"Next: {before}{command}")
     return Verdict(limit=limit, gap=gap, lines=lines, command=command)
 
 
@@ -55,7 +60,7 @@ def _limits(
     limit: Limit,
     findings: Sequence[Finding],
 ) -> str:
-    dev = shown(evidence, evidence.errors["dev"].value)
+    dev = error_text(evidence, evidence.errors["dev"].value)
     fault = _fault(findings)
     if limit == "nothing":
         return f"Nothing limits the result beyond noise: dev error {dev}.{fault}"
@@ -65,10 +70,10 @@ def _limits(
         half = (gaps[widest].high - gaps[widest].low) / 2
         return (
             f"Cannot tell what limits the result: {part} has {count} "
-            f"{_units(evidence)}, the interval is +-{shown(evidence, half)}.{fault}"
+            f"{_units(evidence)}, the interval is +-{error_text(evidence, half)}.{fault}"
         )
     unknown = ", or less" if limit == "avoidable-bias" and evidence.human is None else ""
-    value = shown(evidence, gaps[limit].value)
+    value = error_text(evidence, gaps[limit].value)
     return (
         f"{WORDS[limit].capitalize()} limits the result: {value}{unknown}; dev error {dev}.{fault}"
     )
@@ -87,8 +92,8 @@ def _faults(findings: Sequence[Finding]) -> list[Finding]:
 
 def _sureness(evidence: Evidence, gaps: Mapping[Limit, Measure], limit: Limit) -> str:
     told = "; ".join(
-        f"{WORDS[name]} {shown(evidence, gap.value)} "
-        f"({shown(evidence, gap.low)} to {shown(evidence, gap.high)})"
+        f"{WORDS[name]} {error_text(evidence, gap.value)} "
+        f"({error_text(evidence, gap.low)} to {error_text(evidence, gap.high)})"
         for name, gap in sorted(gaps.items(), key=lambda item: -item[1].value)
     )
     if evidence.human is None:
@@ -107,8 +112,12 @@ def _command(evidence: Evidence, limit: Limit) -> str:
     if limit == "variance":
         return commands.retrain(evidence, *commands.regularised(evidence))
     if limit == "data-mismatch":
-        return f"saccade sources {shlex.quote(evidence.run)} --try"
-    if limit in ("dev-overfitting", "cannot-tell"):
+        if commands.tabular(evidence):
+            return f"saccade sources {shlex.quote(evidence.run)} --try"
+        return commands.without(evidence, "mismatch")
+    if limit == "dev-overfitting":
+        return commands.fresh_dev(evidence)
+    if limit == "cannot-tell":
         return commands.larger_dev(evidence)
     return commands.test(evidence)
 
@@ -131,11 +140,33 @@ def _unfinished(evidence: Evidence, findings: Sequence[Finding]) -> Verdict:
     )
 
 
-def shown(evidence: Evidence, value: float) -> str:
-    """An error for people: percent where errors are shares, else a plain number."""
-    if evidence.task == "regression":
-        return f"{value:.4g}"
-    return f"{100 * value:.1f} %"
+def _members(evidence: Evidence) -> list[str]:
+    """Run folders of an ensemble's members; none of a network that was trained."""
+    if evidence.card is None or evidence.card.model != ENSEMBLE:
+        return []
+    return [str(member["run"]) for member in evidence.card.arguments["members"]]
+
+
+def _ensemble(evidence: Evidence) -> Verdict:
+    """It was not trained itself: what limits it is what limits its members."""
+    members = _members(evidence)
+    dev = evidence.errors.get("dev")
+    told = (
+        ""
+        if dev is None
+        else f"; together they have a dev error of {error_text(evidence, dev.value)}"
+    )
+    command = f"saccade diagnose {shlex.quote(members[0])}"
+    return Verdict(
+        limit="cannot-tell",
+        gap=None,
+        lines=(
+            f"An ensemble of {len(members)} networks is limited by what limits them{told}.",
+            "It was not trained itself, so there is no training error to compare with.",
+            f"Next: {command}",
+        ),
+        command=command,
+    )
 
 
 def _widest(gaps: Mapping[Limit, Measure]) -> Limit:

@@ -19,7 +19,6 @@ from saccade.experiment.defaults import Facts, complete, with_detector
 from saccade.experiment.prepare import Prepared, Reporter, labels_of, make_batches, prepare_data
 from saccade.experiment.settle import settle
 from saccade.models import catalog
-from saccade.predict import OWN
 from saccade.pretrained import Start
 from saccade.protocols import Task
 from saccade.recipe import Recipe
@@ -32,7 +31,7 @@ from saccade.training.processes import ALONE, Processes, synchronised
 from saccade.training.processes import sentences as processes_sentences
 from saccade.training.run import RunFolder, environment
 from saccade.training.transfer import Plan
-from saccade.types import Batch, ModelCard
+from saccade.types import OWN, Batch, ModelCard
 
 CLOSING = 5000
 """Training examples scored without augmentation in the end, at most."""

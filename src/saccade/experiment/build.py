@@ -10,7 +10,6 @@ from torch import nn
 from saccade.experiment import starting
 from saccade.experiment.prepare import Prepared, make_batches
 from saccade.models import catalog
-from saccade.predict import OWN
 from saccade.pretrained import Start
 from saccade.protocols import FromExamples, Task, Whitens
 from saccade.recipe import Recipe
@@ -19,7 +18,7 @@ from saccade.tasks.own import as_backbone
 from saccade.training.device import Hardware
 from saccade.training.run import RunFolder, environment
 from saccade.training.transfer import Plan
-from saccade.types import ModelCard, Preprocessing
+from saccade.types import OWN, ModelCard, Preprocessing
 
 WHITENED = 2000
 """Pictures whose patches set a whitening first layer."""

@@ -17,7 +17,6 @@ from saccade.files import write_atomic
 from saccade.fitting import fill
 from saccade.models import catalog, weights
 from saccade.models.autoencoder import Autoencoder
-from saccade.predict import OWN
 from saccade.pretrained import Start
 from saccade.protocols import Backbone
 from saccade.recipe import Recipe
@@ -26,6 +25,7 @@ from saccade.training.device import Hardware
 from saccade.training.pretrain import restore
 from saccade.training.run import RunFolder
 from saccade.training.transfer import Plan, everything, make_plan, stages
+from saccade.types import OWN
 
 FEW = 5000
 """Training pictures below which weights from elsewhere nearly always help."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from saccade.data.manifest import groups_of
 from saccade.errors import SaccadeError
 from saccade.improve.metrics import Array, Metric, Scores, class_weights, find_metric, known_metrics
 from saccade.limits import COSTS, Limit, costs
@@ -135,7 +136,8 @@ def compare(
 
 
 def _exact(scores: Scores, metric: Metric) -> bool:
-    return metric.binary and bool((scores.weight == scores.weight[0]).all())
+    alike = bool((scores.weight == scores.weight[0]).all())
+    return metric.binary and alike and scores.groups is None
 
 
 def _gain(best: Scores, other: Scores, metric: Metric) -> tuple[Measure, float]:
@@ -149,7 +151,7 @@ def _gain(best: Scores, other: Scores, metric: Metric) -> tuple[Measure, float]:
 
     both = np.concatenate([one, two], axis=1)
     value = float(difference(both.sum(axis=0, keepdims=True))[0])
-    sums = unit_sums(both, units(len(both)))
+    sums = unit_sums(both, units(len(both), best.groups))
     random = np.random.default_rng(0)
     draws = max(200, min(REPLICATES, 4_000_000 // (2 * width)))
     times = random.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=draws)
@@ -167,7 +169,7 @@ def _entry(run: RunFolder, scores: Scores, metric: Metric, limits: Sequence[Limi
     named = {limit.name for limit in limits}
     values = {name: find_metric(name, scores).of(scores) for name in named - set(COSTS)}
     values |= costs(load(run.root)) if named & set(COSTS) else {}
-    low, high = bootstrap(metric.columns(scores), metric.statistic)
+    low, high = bootstrap(metric.columns(scores), metric.statistic, groups=scores.groups)
     measure = Measure(value=metric.of(scores), low=low, high=high, n=len(scores.error))
     broken = tuple(limit for limit in limits if not limit.kept(values))
     return Entry(run=str(run.root), measure=measure, values=values, broken=broken)
@@ -176,12 +178,17 @@ def _entry(run: RunFolder, scores: Scores, metric: Metric, limits: Sequence[Limi
 def _scores(runs: Sequence[RunFolder], split: str, weights: Mapping[str, float]) -> list[Scores]:
     """One per run, of the same examples in the same order."""
     tables = [_read(run, split) for run in runs]
+    manifests = [run.read_json(run.data) if run.data.is_file() else {} for run in runs]
     first = runs[0]
     task, fields = _meaning(first)
     for run in runs[1:]:
         if _meaning(run) != (task, fields):
             raise _unfit(run, first, "it learned another task, or other classes")
-    keys = [key for key in tables[0] if all(key in table for table in tables[1:])]
+    keys = _shared(tables)
+    if not keys:
+        # a run on a table of the same pictures calls them otherwise
+        tables = [_by_file(*both) for both in zip(tables, manifests, strict=True)]
+        keys = _shared(tables)
     if not keys:
         raise _unfit(runs[1], first, f"their {split} parts have no picture in common")
     changed = [k for k in keys if any(t[k]["target"] != tables[0][k]["target"] for t in tables)]
@@ -191,7 +198,20 @@ def _scores(runs: Sequence[RunFolder], split: str, weights: Mapping[str, float])
         key for key in keys if all(table[key]["error"] == table[key]["error"] for table in tables)
     ]
     classes = tuple(fields[0]["classes"]) if task == "classification" else ()
-    return [_table(table, known, classes, weights) for table in tables]
+    groups = groups_of(manifests[0], [tables[0][key]["key"] for key in known])
+    return [replace(_table(table, known, classes, weights), groups=groups) for table in tables]
+
+
+def _shared(tables: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [key for key in tables[0] if all(key in table for table in tables[1:])]
+
+
+def _by_file(
+    table: Mapping[str, dict[str, Any]], manifest: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """The rows by what is in the picture's file."""
+    marks = {entry["key"]: entry["sha256"] for entry in manifest.get("examples", ())}
+    return {marks[key]: row for key, row in table.items() if key in marks}
 
 
 def _table(

@@ -15,9 +15,9 @@ from saccade.errors import SaccadeError
 from saccade.experiment.prepare import Reporter
 from saccade.experiment.validate import Validation, validate
 from saccade.ops.intervals import bootstrap
-from saccade.predict import ENSEMBLE, OWN, load
+from saccade.predict import load
 from saccade.training.run import RunFolder
-from saccade.types import Measure, ModelCard
+from saccade.types import ENSEMBLE, OWN, Measure, ModelCard
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ class Scores:
     """One run on the examples that all runs share.
 
     error, loss, weight: (n,);  target, label: (n,) class numbers, or None where a task has none
+    groups: (n,) examples of one group (a patient, a place) stand for less; None = no groups
     """
 
     error: Array
@@ -30,6 +31,7 @@ class Scores:
     classes: tuple[str, ...]
     target: npt.NDArray[np.int64] | None = None
     label: npt.NDArray[np.int64] | None = None
+    groups: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from saccade.protocols import Backbone
-from saccade.regions import RegionDetector, RegionPool, heads, named_maps
+from saccade.protocols import Backbone, resolutions
+from saccade.regions import RegionDetector, RegionPool, heads, in_full, named_maps
 
 RATIOS = (0.5, 1.0, 2.0)
 
@@ -30,15 +30,17 @@ class Pyramid(nn.Module):
         from torchvision.ops.feature_pyramid_network import FeaturePyramidNetwork, LastLevelMaxPool
 
         super().__init__()
-        coarse = [place for place, stride in enumerate(backbone.strides) if stride >= 4]
-        self.first = (coarse or [len(backbone.strides) - 1])[-4:][0]
-        self.strides = backbone.strides[self.first :]
-        channels = list(backbone.channels[self.first :])
+        places = resolutions(backbone)
+        coarse = [place for place in places if backbone.strides[place] >= 4]
+        self.places = (coarse or places[-1:])[-4:]
+        self.strides = tuple(backbone.strides[place] for place in self.places)
+        channels = [backbone.channels[place] for place in self.places]
         self.fpn = FeaturePyramidNetwork(channels, 256, LastLevelMaxPool())
         self._trunk = [backbone]  # in a list: its parameters are the detector's own
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        maps: dict[str, Tensor] = self.fpn(named_maps(self._trunk[0].maps(images)[self.first :]))
+        found = self._trunk[0].maps(images)
+        maps: dict[str, Tensor] = self.fpn(named_maps([found[place] for place in self.places]))
         return maps
 
 
@@ -61,34 +63,50 @@ class PairHead(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
         self.cls_logits = nn.Conv2d(channels, 2 * anchors, 1)
         self.bbox_pred = nn.Conv2d(channels, 4 * anchors, 1)
-        for layer in self.children():
-            assert isinstance(layer, nn.Conv2d) and layer.bias is not None
-            nn.init.normal_(layer.weight, std=0.01)
-            nn.init.zeros_(layer.bias)
+        for layer in (self.conv, self.cls_logits, self.bbox_pred):
+            _begin_small(layer)
 
     def forward(self, maps: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         scores, corrections = [], []
         for each in maps:
             x = F.relu(self.conv(each))
-            nothing, something = self.cls_logits(x).chunk(2, 1)
+            nothing, something = in_full(self.cls_logits, x).chunk(2, 1)
             # the softmax of two scores is the sigmoid of their difference
             scores.append(something - nothing)
-            corrections.append(self.bbox_pred(x))
+            corrections.append(in_full(self.bbox_pred, x))
         return scores, corrections
 
 
-def _in_full(
-    head: nn.Module, images: object, found: tuple[list[Tensor], list[Tensor]]
-) -> tuple[list[Tensor], list[Tensor]]:
-    """What compares and places boxes needs full precision."""
-    scores, corrections = found
-    return [each.float() for each in scores], [each.float() for each in corrections]
+class SingleHead(nn.Module):
+    """One score for each anchor, that it holds something, on every map of the pyramid.
+
+    Layers are named as in torchvision's `RPNHead`.
+    """
+
+    def __init__(self, channels: int, anchors: int) -> None:
+        super().__init__()
+        inner = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv = nn.Sequential(nn.Sequential(inner, nn.ReLU()))
+        self.cls_logits = nn.Conv2d(channels, anchors, 1)
+        self.bbox_pred = nn.Conv2d(channels, 4 * anchors, 1)
+        for layer in (inner, self.cls_logits, self.bbox_pred):
+            _begin_small(layer)
+
+    def forward(self, maps: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        hidden = [self.conv(each) for each in maps]
+        scores = [in_full(self.cls_logits, x) for x in hidden]
+        return scores, [in_full(self.bbox_pred, x) for x in hidden]
+
+
+def _begin_small(layer: nn.Conv2d) -> None:
+    assert layer.bias is not None
+    nn.init.normal_(layer.weight, std=0.01)
+    nn.init.zeros_(layer.bias)
 
 
 def _proposals(anchors: nn.Module, head: nn.Module) -> nn.Module:
     from torchvision.models.detection.rpn import RegionProposalNetwork
 
-    head.register_forward_hook(_in_full)
     network: nn.Module = RegionProposalNetwork(
         anchors,
         head,
@@ -107,7 +125,7 @@ def build(name: str, *, backbone: Backbone, num_classes: int = 90) -> RegionDete
     """faster_rcnn on a pyramid, or faster_rcnn_classic on the last map."""
     # a second to import, and only these detectors need it
     from torchvision.models.detection.faster_rcnn import TwoMLPHead
-    from torchvision.models.detection.rpn import AnchorGenerator, RPNHead
+    from torchvision.models.detection.rpn import AnchorGenerator
 
     assert isinstance(backbone, nn.Module)
     if name == "faster_rcnn_classic":
@@ -130,7 +148,7 @@ def build(name: str, *, backbone: Backbone, num_classes: int = 90) -> RegionDete
     return RegionDetector(
         backbone=backbone,
         maps=maps,
-        rpn=_proposals(anchors, RPNHead(256, 3)),
+        rpn=_proposals(anchors, SingleHead(256, 3)),
         roi_heads=heads(pool, TwoMLPHead(256 * 49, 1024), 1024, num_classes, 512),
         minimum_size=max(32, backbone.minimum_size),
     )

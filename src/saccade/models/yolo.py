@@ -22,7 +22,7 @@ from saccade.necks import Deep, Passthrough, Slim
 from saccade.ops import boxes as box_ops
 from saccade.ops import grid
 from saccade.ops.suppression import suppress
-from saccade.protocols import Backbone
+from saccade.protocols import Backbone, resolutions
 
 Rule = Literal["centre", "several"]
 PRIOR = 0.01
@@ -62,19 +62,21 @@ class Yolo(nn.Module):
         rule: Rule = "several",
     ) -> None:
         super().__init__()
-        count = min(scales, len(backbone.strides))
+        places = resolutions(backbone)
+        count = min(scales, len(places))
         assert isinstance(backbone, nn.Module)
         self.backbone: nn.Module = backbone
-        self.used = max(2, count) if neck is Passthrough else count
-        self.neck = neck(backbone.channels[-self.used :])
-        self.rule = rule
+        self.used = places[-(max(2, count) if neck is Passthrough else count) :]
+        self.neck = neck([backbone.channels[place] for place in self.used])
+        # sizes in cells can be anything, which only the rule of the centre's cell can reach
+        self.rule: Rule = "centre" if anchors == 0 else rule
         self.num_classes = num_classes
         channels: tuple[int, ...] = self.neck.channels  # type: ignore[assignment]
         given = None if isinstance(anchors, int) else _given(anchors, len(channels))
         self.num_anchors = (
             max(1, anchors) if isinstance(anchors, int) else len(anchors) // len(channels)
         )
-        self.strides = backbone.strides[-len(channels) :]
+        self.strides = tuple(backbone.strides[place] for place in self.used[-len(channels) :])
         self.minimum_size = max(backbone.minimum_size, self.strides[-1])
         self.answers = nn.ModuleList(nn.Conv2d(each, 1, 1) for each in channels)
         cell = torch.tensor(self.strides, dtype=torch.float32)[:, None, None]
@@ -125,6 +127,13 @@ class Yolo(nn.Module):
         told = self.places(boxes, size).sentences()
         if self.rule == "several":
             told[1:] = [line + " (the rule several lets neighbours answer)" for line in told[1:]]
+            shapes = torch.cat([each[:, 2:] - each[:, :2] for each in boxes]) if boxes else None
+            lost = 0 if shapes is None else grid.unlike(shapes.cpu(), self.anchors.cpu())
+            if lost:
+                told.append(
+                    f"{lost} objects are over {grid.RATIO:g} times as wide or high as any anchor, "
+                    "or as any is as they, and are not learnt; give --set model.anchors"
+                )
         return told
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -132,7 +141,8 @@ class Yolo(nn.Module):
 
         The five are x, y, w, h and objectness, before their sigmoids and exponentials.
         """
-        maps = self.neck(self.trunk.maps(images)[-self.used :])
+        found = self.trunk.maps(images)
+        maps = self.neck([found[place] for place in self.used])
         raw = []
         for answer, x in zip(self.answers, maps, strict=True):
             y = answer(x)

@@ -114,8 +114,7 @@ def several(
     centres = to_centres(objects.boxes)
     found = []
     for scale, (stride, size) in enumerate(zip(strides, sizes, strict=True)):
-        ratio = centres[:, None, 2:] / anchors[scale]  # (G, B, 2)
-        alike = torch.maximum(ratio, 1 / ratio.clamp(min=1e-6)).amax(2) < RATIO
+        alike = _alike(centres[:, 2:], anchors[scale])
         which, anchor = alike.nonzero(as_tuple=True)
         place = centres[which, :2] / stride
         cell = place.floor()
@@ -141,6 +140,17 @@ def several(
             )
         )
     return found
+
+
+def _alike(shapes: Tensor, anchors: Tensor) -> Tensor:
+    """(G, B) whether (G, 2) widths and heights are within RATIO of the (B, 2) of anchors."""
+    ratio = shapes[:, None] / anchors
+    return torch.maximum(ratio, 1 / ratio.clamp(min=1e-6)).amax(2) < RATIO
+
+
+def unlike(shapes: Tensor, anchors: Tensor) -> int:
+    """How many (G, 2) widths and heights no anchor (scales, B, 2) answers for in `several`."""
+    return int((~_alike(shapes, anchors.flatten(0, 1)).any(1)).sum())
 
 
 class Grid(NamedTuple):

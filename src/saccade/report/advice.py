@@ -14,7 +14,7 @@ from PIL import Image
 from saccade.diagnose import Diagnosis
 from saccade.diagnose.gaps import WORDS
 from saccade.diagnose.mistakes import MistakeTable, automatic_slices, mistake_table
-from saccade.diagnose.verdict import shown
+from saccade.diagnose.signals import error_text
 from saccade.report.charts import short
 from saccade.report.records import Records
 from saccade.report.sections import picture
@@ -64,7 +64,7 @@ def _gaps(diagnosis: Diagnosis) -> list[dict[str, Any]]:
         return round(100 * (value - low) / (high - low), 2)
 
     def words(value: float) -> str:
-        return shown(diagnosis.evidence, value)
+        return error_text(diagnosis.evidence, value)
 
     return [
         {
@@ -86,7 +86,7 @@ def _finding(records: Records, diagnosis: Diagnosis, finding: Finding) -> dict[s
     show = PROOFS.get(finding.name)
     return {
         "finding": finding,
-        "gain": shown(diagnosis.evidence, finding.expected_gain * diagnosis.evidence.scale),
+        "gain": error_text(diagnosis.evidence, finding.expected_gain * diagnosis.evidence.scale),
         "evidence": [
             (name.replace("_", " "), text)
             for name, value in finding.evidence.items()

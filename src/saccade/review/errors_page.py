@@ -13,6 +13,7 @@ from saccade.diagnose.mistakes import (
     MistakeTable,
     Row,
     automatic_slices,
+    is_taken,
     tag_slices,
     write_sheets,
 )
@@ -195,12 +196,14 @@ class _Review:
         kind, name = str(body.get("kind")), " ".join(str(body.get("name", "")).split())
         if kind not in ("tag", "cell") or not 0 < len(name) <= LONGEST:
             raise SaccadeError("a name of 1 to 200 characters is expected.")
+        if kind == "cell" and is_taken(name):
+            raise SaccadeError(f"{name!r} is a column of saccade's own; choose another name.")
         self.marks.add_name(kind, name)  # type: ignore[arg-type]
         return as_json(self._live())
 
     def sheets(self) -> Answer:
         """Write the spreadsheets now."""
-        return as_json([str(path) for path in write_sheets(self.table, self.marks)])
+        return as_json([str(path) for path in write_sheets(self.table, self.marks).files])
 
 
 def _row(row: Row, said: Marked) -> dict[str, Any]:
@@ -220,7 +223,7 @@ def _row(row: Row, said: Marked) -> dict[str, Any]:
         "cells": dict(said.cells),
         "verdict": said.verdict,
         "label": said.label,
-        "looked": said != Marked(),
+        "looked": said.looked,
     }
 
 

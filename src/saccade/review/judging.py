@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from saccade.diagnose import commands
 from saccade.diagnose.evidence import read_evidence
 from saccade.diagnose.labels import Labels, Suspect, advice, find_suspects
 from saccade.diagnose.mistakes import Marks
@@ -95,7 +96,6 @@ def judge(
         files.append(apply_verdicts(run, verdicts)[0])
     parts = {entry["key"]: entry["part"] for entry in evidence.data["examples"]}
     judged = Counter(parts[key] for key in verdicts if key in parts)
-    data = str((evidence.recipe.get("run") or {}).get("data", "DATA"))
     place = (run.root / "labels" / "corrections.csv").as_posix()
     return Judged(
         run=str(run.root),
@@ -104,7 +104,7 @@ def judge(
         judged=judged,
         advice=advice(labels, test_scored="test" in evidence.predictions, judged=list(judged)),
         files=files,
-        command=shlex.join(["saccade", "train", data, "--labels", place]),
+        command=commands.retrain(evidence, f"--labels {shlex.quote(place)}"),
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from saccade.data.dataset import Dataset
+from saccade.data.masks import with_names
 from saccade.data.open import open_dataset
 from saccade.data.read import load
 from saccade.errors import SaccadeError
@@ -41,7 +42,9 @@ class Originals:
         if not origin.startswith("sample:") and not Path(origin).expanduser().exists():
             return None
         try:
-            return open_dataset(origin, task=values.get("task"))
+            dataset = open_dataset(origin, task=values.get("task"))
+            names = (values.get("data") or {}).get("names")
+            return with_names(dataset, names) if names else dataset
         except SaccadeError:
             # the data changed their form since; the run's own thumbnails remain
             return None

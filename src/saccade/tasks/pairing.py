@@ -54,13 +54,16 @@ def _inferred(names: Sequence[str]) -> list[tuple[int, int]]:
     places = {name.casefold(): place for place, name in enumerate(names)}
     found = []
     for name, place in places.items():
+        words = re.split(r"([^a-z]+)", name)
         for left, right in _SIDES:
-            words = re.split(r"([^a-z]+)", name)
-            if left in words:
-                other = "".join(right if word == left else word for word in words)
-                if other in places:
-                    found.append((place, places[other]))
-                break
+            if left not in words and right not in words:
+                continue
+            # both at once: the left corner of the left eye becomes the right one of the right eye
+            swap = {left: right, right: left}
+            other = places.get("".join(swap.get(word, word) for word in words), place)
+            if place < other:
+                found.append((place, other))
+            break
     return found
 
 

@@ -248,10 +248,13 @@ def new_run(project: Path, task: str, name: str, *, exist_ok: bool = False) -> R
     raise SaccadeError(f"{parent}: no free name for {name!r}.", name="no-free-name")
 
 
-def latest_run(project: Path, task: str, name: str) -> RunFolder | None:
-    """The newest of name, name2, name3 ... that training has begun in; None where there is none."""
+def latest_run(project: Path, task: str, name: str, *, exact: bool = False) -> RunFolder | None:
+    """The newest of name, name2, name3 ... that training has begun in; None where there is none.
+
+    exact: of this name alone.
+    """
     parent = project / task
-    pattern = re.compile(re.escape(name) + r"(\d*)$")
+    pattern = re.compile(re.escape(name) + (r"()$" if exact else r"(\d*)$"))
     found = [
         (int(match[1] or 1), entry)
         for entry in (parent.iterdir() if parent.is_dir() else ())

@@ -86,7 +86,7 @@ def test_csv_and_xlsx_hold_the_same(table: MistakeTable, marks: Marks) -> None:
     first = table.shown[0]
     marks.put(first.key, "tag", "foggy", "1")
     marks.put(first.key, "cell", "=note", "=1+1")
-    text, book = write_sheets(table, marks)
+    text, book = write_sheets(table, marks).files
     rows = _rows(text)
     assert len(rows) == 12 + 10
     assert rows[0]["key"] == first.key and rows[0]["tag: foggy"] == "x"
@@ -104,7 +104,7 @@ def test_an_edited_table_comes_back(table: MistakeTable, marks: Marks, ending: s
     one, two, three = (row.key for row in table.shown[:3])
     marks.put(one, "tag", "foggy", "1")
     marks.put(two, "tag", "foggy", "1")
-    path = next(p for p in write_sheets(table, marks) if p.suffix == f".{ending}")
+    path = next(p for p in write_sheets(table, marks).files if p.suffix == f".{ending}")
     edit = {
         (one, "tag: foggy"): "",
         (three, "tag: foggy"): "yes",
@@ -154,7 +154,7 @@ def test_a_bad_table_changes_nothing(
     table: MistakeTable, marks: Marks, column: str, value: str, told: str
 ) -> None:
     marks.put(table.shown[1].key, "tag", "foggy", "1")
-    path = write_sheets(table, marks)[0]
+    path = write_sheets(table, marks).files[0]
     rows = _rows(path)
     rows[0][column] = value
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -171,6 +171,48 @@ def test_without_openpyxl_there_is_csv_alone(
     table: MistakeTable, marks: Marks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "openpyxl", None)
-    assert [path.suffix for path in write_sheets(table, marks)] == [".csv"]
+    assert [path.suffix for path in write_sheets(table, marks).files] == [".csv"]
     with pytest.raises(SaccadeError, match=r"pip install 'saccade\[xlsx\]'"):
         import_sheet(Path("errors.xlsx"), table, marks)
+
+
+def test_columns_that_a_table_lacks_keep_their_marks(
+    table: MistakeTable, marks: Marks, tmp_path: Path
+) -> None:
+    key = table.shown[0].key
+    marks.put_all(
+        [
+            (key, "tag", "foggy", "1"),
+            (key, "label", "verdict", "drop"),
+            (key, "cell", "camera", "phone"),
+        ]
+    )
+    path = tmp_path / "mine.csv"
+    path.write_text(f"key,tag: dark\n{key},x\n", encoding="utf-8")
+    import_sheet(path, table, marks)
+    found = marks.one(key)
+    assert set(found.tags) == {"foggy", "dark"}
+    assert (found.verdict, found.cells) == ("drop", {"camera": "phone"})
+
+
+def test_verdicts_of_many_at_once_are_no_look(marks: Marks) -> None:
+    marks.put("a", "label", "verdict", "drop")
+    assert marks.looked() == set() and not marks.one("a").looked
+
+
+def test_an_edited_sheet_is_set_aside(table: MistakeTable, marks: Marks) -> None:
+    (text, *_) = write_sheets(table, marks).files
+    assert write_sheets(table, marks).edited == []
+    text.write_text("mine", encoding="utf-8")
+    sheets = write_sheets(table, marks)
+    assert [place.name for place in sheets.edited] == ["errors.edited1.csv"]
+    assert sheets.edited[0].read_text(encoding="utf-8") == "mine"
+    text.write_text("taken over", encoding="utf-8")
+    assert write_sheets(table, marks, taken=text).edited == []
+
+
+def test_a_text_file_called_xlsx_is_said(table: MistakeTable, marks: Marks, tmp_path: Path) -> None:
+    path = tmp_path / "errors.xlsx"
+    path.write_text("key\n", encoding="utf-8")
+    with pytest.raises(SaccadeError, match="cannot be read as a spreadsheet"):
+        import_sheet(path, table, marks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from saccade.data.dataset import Dataset, choose_task, ordered
 from saccade.data.formats import faults
+from saccade.data.formats.finding import part_of_folder
 from saccade.data.formats.frames import (
     Annotated,
     frame_of,
@@ -102,6 +104,7 @@ def _merged(pictures: Sequence[Annotated]) -> tuple[list[Annotated], list[Notice
     """Pictures that are told of several times, as one."""
     merged: dict[str, Annotated] = {}
     repeated: list[str] = []
+    pictures, strange = _of_own_part(pictures)
     for picture in pictures:
         before = merged.get(picture.key)
         if before is not None:
@@ -115,7 +118,33 @@ def _merged(pictures: Sequence[Annotated]) -> tuple[list[Annotated], list[Notice
     notice = Notice(
         name="repeated-picture", severity="warning", message=message, files=tuple(repeated)
     )
-    return [merged[key] for key in sorted(merged)], [notice] if repeated else []
+    return [merged[key] for key in sorted(merged)], [*strange, *([notice] if repeated else [])]
+
+
+def _of_own_part(pictures: Sequence[Annotated]) -> tuple[list[Annotated], list[Notice]]:
+    """Without annotations of another part than that of the folder the picture was found in.
+
+    Only where both parts claim the picture: two parts may call different pictures by one name, of
+    which one is not there.
+    """
+    parts: dict[str, set[Any]] = defaultdict(set)
+    for picture in pictures:
+        parts[picture.key].add(picture.split)
+    kept, strange = [], []
+    for picture in pictures:
+        folder = part_of_folder(picture.key)
+        if folder in parts[picture.key] and picture.split not in (None, folder):
+            strange.append(picture.key)
+        else:
+            kept.append(picture)
+    message = (
+        f"{len(strange)} annotations name pictures that are only there in the folder of another "
+        f"part, where they have annotations of their own: {shown(strange)}; they are left out"
+    )
+    notice = Notice(
+        name="picture-of-another-part", severity="warning", message=message, files=tuple(strange)
+    )
+    return kept, [notice] if strange else []
 
 
 def _placed(

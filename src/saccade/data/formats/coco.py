@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,8 @@ def _with_boxes(tree: Tree, files: Sequence[str]) -> dict[str, dict[str, Any]]:
     boxed = {
         key: data
         for key, data in parsed.items()
-        if any("bbox" in item for item in data["annotations"][:100])
+        # a file of pictures without objects is one of boxes too
+        if not data["annotations"] or any("bbox" in item for item in data["annotations"][:100])
     }
     instances = {key: data for key, data in boxed.items() if "keypoint" not in key.casefold()}
     return instances or boxed or parsed
@@ -76,6 +77,14 @@ def parse(data: bytes, key: str) -> dict[str, Any]:
         lame = [row for row in found[name] if needed not in row or "id" not in row]
         if lame:
             raise _bad(key, f"{len(lame)} of {name!r} lack an id or a {needed}")
+    ids = Counter(str(row["id"]) for row in found["images"])
+    twice = [number for number, count in ids.items() if count > 1]
+    if twice:
+        raise _bad(
+            key,
+            f"{len(twice)} ids stand for several pictures, such as {twice[0]}: it cannot be told "
+            "whose boxes are whose; give every picture an id of its own",
+        )
     parsed: dict[str, Any] = found
     return parsed
 
@@ -92,6 +101,7 @@ def _read(tree: Tree, files: Mapping[str, dict[str, Any]], task: str | None) -> 
     total = 0
     for key, data in files.items():
         part = part_of(key)
+        finder.claim(str(row["file_name"]) for row in data["images"])
         objects, crowd = _objects(data)
         total += len(data["images"])
         for row in data["images"]:
@@ -161,22 +171,27 @@ def _objects(data: dict[str, Any]) -> tuple[dict[Any, list[Drawn]], set[Any]]:
 
 
 def _classes(files: Sequence[dict[str, Any]]) -> tuple[tuple[str, ...], list[str]]:
-    """Names by category id; and parents without a box of their own, which are no classes."""
-    names: dict[Any, str] = {}
+    """Names by category id; and parents without a box of their own, which are no classes.
+
+    Every file has ids of its own: names are what holds across files.
+    """
+    ids: dict[str, Any] = {}
     parents: set[str] = set()
-    used: set[Any] = set()
+    used: set[str] = set()
     for data in files:
+        names = {row["id"]: str(row["name"]) for row in data["categories"]}
         for row in data["categories"]:
-            names.setdefault(row["id"], str(row["name"]))
+            ids.setdefault(str(row["name"]), row["id"])
             if row.get("supercategory") not in (None, row["name"]):
                 parents.add(str(row["supercategory"]))
-        used.update(row.get("category_id") for row in data["annotations"])
-    top = {names[key] for key in names if names[key] in parents and key not in used}
-    order = sorted(
-        names, key=lambda key: (not isinstance(key, int), key if isinstance(key, int) else str(key))
-    )
-    kept = dict.fromkeys(names[key] for key in order if names[key] not in top)
-    return tuple(kept), sorted(top)
+        used.update(names.get(row.get("category_id"), "") for row in data["annotations"])
+    top = {name for name in ids if name in parents and name not in used}
+
+    def place(name: str) -> tuple[bool, int, str]:
+        number = isinstance(ids[name], int)
+        return not number, ids[name] if number else 0, "" if number else str(ids[name])
+
+    return tuple(sorted((name for name in ids if name not in top), key=place)), sorted(top)
 
 
 def _orphans(files: Mapping[str, dict[str, Any]]) -> list[Notice]:

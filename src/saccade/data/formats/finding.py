@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
 from saccade.data.dataset import PARTS
@@ -58,11 +58,24 @@ class Finder:
     def __init__(self, tree: Tree) -> None:
         self._by_name: dict[str, list[str]] = defaultdict(list)
         self._by_stem: dict[str, list[str]] = defaultdict(list)
+        self._claimed: dict[str, str] = {}
         for key in tree.files:
             if is_picture_name(key):
                 name = posixpath.basename(key)
                 self._by_name[name].append(key)
                 self._by_stem[posixpath.splitext(name)[0]].append(key)
+
+    def claim(self, names: Iterable[str]) -> None:
+        """Names whose whole path is there: no other name is given those pictures then.
+
+        Else cam2/1.jpg, which is not there, would be found as cam1/1.jpg, and its boxes put there.
+        """
+        for name in names:
+            plain = _plain(name)
+            if "/" in plain:
+                for key in self._by_name.get(posixpath.basename(plain), ()):
+                    if key == plain or key.endswith(f"/{plain}"):
+                        self._claimed[key] = plain
 
     def find(self, name: str, *, near: str, part: Split | None = None) -> str | None:
         """Key of the picture called `name` (a path or a name, with or without ending), or None.
@@ -70,9 +83,10 @@ class Finder:
         Of several with that name: the one whose path ends as `name` says, then the one in a folder
         of `part`, then the one nearest to `near`, the annotation's own key.
         """
-        name = name.replace("\\", "/").strip().removeprefix("./")
+        name = _plain(name)
         base = posixpath.basename(name)
         found = self._by_name.get(base) or self._by_stem.get(base, [])
+        found = [key for key in found if self._claimed.get(key, name) == name]
         if len(found) <= 1:
             return found[0] if found else None
 
@@ -85,6 +99,10 @@ class Finder:
             )
 
         return min(found, key=rank)
+
+
+def _plain(name: str) -> str:
+    return name.replace("\\", "/").strip().removeprefix("./")
 
 
 def _common(one: Sequence[str], other: Sequence[str]) -> int:

@@ -218,7 +218,11 @@ def _point(cells: Sequence[str], x: int, y: int, rows: Rows, line: int, where: s
 def _size(cells: Sequence[str], roles: dict[str, int]) -> tuple[float, float] | None:
     for width, height in _SIZE:
         if width in roles and height in roles:
-            return float(cells[roles[width]] or 0), float(cells[roles[height]] or 0)
+            try:
+                size = float(cells[roles[width]]), float(cells[roles[height]])
+            except ValueError:  # blank or "NA": not told
+                return None
+            return size if min(size) > 0 else None
     return None
 
 
@@ -226,7 +230,7 @@ def _turned(
     tree: Tree, key: str, points: list[Point], size: tuple[float, float] | None
 ) -> list[Point]:
     """Points drawn on a picture as it is stored follow its EXIF turn; sizes tell which it was."""
-    if size is None or not min(size):
+    if size is None:
         return points
     try:
         head = picture_header(tree.load(key))

@@ -17,7 +17,7 @@ import yaml
 
 from saccade.data.dataset import PARTS, Dataset
 from saccade.data.formats.annotated import Boxes, build
-from saccade.data.formats.finding import Finder, class_names, part_of_folder
+from saccade.data.formats.finding import Finder, class_names, missing, part_of_folder
 from saccade.data.formats.frames import Annotated, Drawn
 from saccade.data.places import Reading
 from saccade.data.tree import Folder, Tree, is_picture_name, printable, shown, suffix
@@ -110,7 +110,7 @@ def _read(
 ) -> Dataset:
     if key is not None:
         settings = read_settings(tree.load(key), key)
-    parts = pictures_by_part(tree, settings or {})
+    parts, lost = listed_pictures(tree, settings or {})
     texts = {name for name in tree.files if suffix(name) == ".txt"}
     lines = {name: read_lines(tree, label_file(name), texts) for name in parts}
     polygons = [name for name, own in lines.items() if any(len(row) > 6 for row in own)]
@@ -134,7 +134,11 @@ def _read(
         reading=Reading("cxcywh", relative=True),
         classes=classes,
         reason=f"{len(pictures) - len(silent)} pictures have a text file in the way of YOLO",
-        notices=[*_told(silent, polygons, from_one)],
+        notices=[
+            *lost,
+            *_strays(tree, texts, list(parts)),
+            *_told(silent, polygons, from_one),
+        ],
     )
     return build(tree, found, task)
 
@@ -181,27 +185,47 @@ def _from_one(ids: set[int], names: Sequence[str] | None) -> bool:
 
 def pictures_by_part(tree: Tree, settings: Mapping[str, Any]) -> dict[str, Split | None]:
     """The pictures that count, with their parts: as data.yaml lists them, else by folder."""
+    return listed_pictures(tree, settings)[0]
+
+
+def listed_pictures(
+    tree: Tree, settings: Mapping[str, Any]
+) -> tuple[dict[str, Split | None], list[Notice]]:
+    """`pictures_by_part`, and what data.yaml lists that is not there."""
     pictures = [key for key in tree.files if is_picture_name(key)]
     listed: dict[str, Split | None] = {}
+    lost: list[str] = []
+    absent: list[str] = []
     for name, part in PARTS.items():
         places = settings.get(name) or []
         for place in [places] if isinstance(places, str) else places:
-            for key in _listed(tree, str(place), pictures, settings):
+            found = _listed(tree, str(place), pictures, settings)
+            if found is None:
+                absent.append(f"{name}: {place}")
+                continue
+            lost += found[1]
+            for key in found[0]:
                 listed.setdefault(key, part)
-    if settings.get("val") == settings.get("train"):  # one folder for both: no part is told
-        listed = dict.fromkeys(listed, None)
+    told = missing(tree, lost, len(listed) + len(lost))
+    if absent and listed:
+        message = f"the settings name {', '.join(absent)}, which is not there"
+        told.append(Notice(name="missing-folder", severity="warning", message=message))
+    if settings.get("val") == settings.get("train"):  # one folder for both: neither is told
+        listed = {key: part if part == "test" else None for key, part in listed.items()}
     if listed:
-        return listed
+        return listed, told
     texts = {key for key in tree.files if suffix(key) == ".txt"}
     folders = {posixpath.dirname(key) for key in pictures if label_file(key) in texts}
-    return {key: part_of_folder(key) for key in pictures if posixpath.dirname(key) in folders}
+    beside = {key: part_of_folder(key) for key in pictures if posixpath.dirname(key) in folders}
+    return beside, told
 
 
 def _listed(
     tree: Tree, place: str, pictures: Sequence[str], settings: Mapping[str, Any]
-) -> Iterable[str]:
+) -> tuple[list[str], list[str]] | None:
     """Pictures of one entry: a folder, or a text file with a path in each line.
 
+    With them the lines whose picture is not there; None where the entry itself is not.
     Exports write paths from another machine ("../train/images", "/data/x/images/train"): the
     longest end of the path that is there counts.
     """
@@ -211,12 +235,39 @@ def _listed(
     for end in dict.fromkeys(ends):
         if end in tree.files and suffix(end) == ".txt":
             finder = Finder(tree)
-            lines = tree.load(end).decode("utf-8-sig", "replace").splitlines()
-            found = (finder.find(line, near=end) for line in lines if line.strip())
-            return [key for key in found if key is not None]
+            text = tree.load(end).decode("utf-8-sig", "replace")
+            lines = [line for line in text.splitlines() if line.strip()]
+            found = [finder.find(line, near=end) for line in lines]
+            there = [key for key in found if key is not None]
+            return there, [line for line, key in zip(lines, found, strict=True) if key is None]
         if end in tree.folders:
-            return [key for key in pictures if key.startswith(end + "/")]
-    return []
+            return [key for key in pictures if key.startswith(end + "/")], []
+    return None
+
+
+def _has_places(tree: Tree, key: str, texts: set[str]) -> bool:
+    """Whether a text file looks like one of a picture: its first line is numbers."""
+    first = next((row for row in read_lines(tree, key, texts) if row), [])
+    return len(first) >= 5 and all(map(is_number, first))
+
+
+def _strays(tree: Tree, texts: set[str], pictures: Sequence[str]) -> Iterable[Notice]:
+    """Text files beside those of pictures that belong to no picture."""
+    used = {label_file(key) for key in pictures}
+    folders = {posixpath.dirname(name) for name in used & texts}
+    known = used | {label_file(key) for key in tree.files if is_picture_name(key)}
+    stray = sorted(
+        name
+        for name in texts - known
+        if posixpath.dirname(name) in folders and _has_places(tree, name, texts)
+    )
+    if stray:
+        yield Notice(
+            name="annotation-without-picture",
+            severity="warning",
+            message=f"{len(stray)} text files belong to no picture: {shown(stray)}",
+            files=tuple(stray),
+        )
 
 
 def _told(silent: list[str], polygons: list[str], from_one: bool) -> Iterable[Notice]:

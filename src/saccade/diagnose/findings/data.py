@@ -39,8 +39,8 @@ def leakage(evidence: Evidence) -> Finding | None:
         name="leakage",
         # a single pair proves no habit, and costs next to nothing
         severity="error" if measured.low >= MANY else "warning" if measured.low >= SOME else "info",
-        message=f"{int(copied.sum())} of {len(copied)} {part} pictures lie in the training part "
-        "as well: the measured error is too good.",
+        message=f"{int(copied.sum())} of {len(copied)} {part} pictures, or others of their "
+        "group, lie in the training part as well: the measured error is too good.",
         evidence={
             "part": part,
             "leaked": signals.shown(measured),
@@ -84,7 +84,7 @@ def imbalance(evidence: Evidence) -> Finding | None:
         return None
     other = _missed(evidence, set(counts) - rare)
     excess = missed.value - (other.value if other else 0.0)
-    if excess < 0.1 and missed.n >= 10:
+    if excess < 0.1:
         return None
     return Finding(
         name="imbalance",
@@ -171,7 +171,7 @@ def data_mismatch(evidence: Evidence) -> Finding | None:
         name="data-mismatch",
         severity="warning",
         message=f"dev pictures are not like the training pictures{told}: "
-        f"{signals.percent(gap.value)} more errors.",
+        f"the error is {signals.error_text(evidence, gap.value)} larger.",
         evidence={
             "gap": signals.shown(gap),
             f"told_apart_by_{fact}": signals.shown(area),

@@ -200,7 +200,7 @@ def dev_overfitted(evidence: Evidence) -> Finding | None:
     return Finding(
         name="dev-overfitted",
         severity="warning",
-        message=f"test error is {signals.percent(found.value)} above dev error: "
+        message=f"test error is {signals.error_text(evidence, found.value)} above dev error: "
         "dev no longer stands for new pictures.",
         evidence={
             "test_minus_dev": signals.shown(found),
@@ -215,5 +215,4 @@ def dev_overfitted(evidence: Evidence) -> Finding | None:
 
 
 def _told(evidence: Evidence, part: str) -> str:
-    value = signals.error(evidence, part)
-    return f"{value:.4g}" if evidence.task == "regression" else signals.percent(value)
+    return signals.error_text(evidence, signals.error(evidence, part))

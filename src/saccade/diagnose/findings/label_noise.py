@@ -235,12 +235,13 @@ def learned_late(average: np.ndarray, classes: int) -> np.ndarray:
 
 def worst_labels(evidence: Evidence) -> set[str]:
     """Of each part's suspects the worst, as many as labels are estimated to be wrong."""
+    counts = evidence.data.get("parts", {})  # of training pictures only some are predicted
     shares = [wrong_labels(evidence, part) for part in ("dev", "train")]
     share = next((measured.value for measured in shares if measured is not None), 0.0)
     return {
         key
         for part, rows in evidence.predictions.items()
-        for key in suspected(evidence, part)[: round(share * len(rows["key"]))]
+        for key in suspected(evidence, part)[: round(share * counts.get(part, len(rows["key"])))]
     }
 
 

@@ -154,12 +154,10 @@ def batch_too_small(evidence: Evidence) -> Finding | None:
         evidence={"batch": batch, "dev_error": signals.shown(dev)},
         knob="batch size",
         goal="fit training",
-        command=commands.retrain(
-            evidence,
-            "--batch 32",
-            "--set train.accumulate=1",
-            commands.setting("optimizer.lr0", None),
-        ),
+        # pieces may be all that fits into memory: then a norm that needs no batch
+        command=commands.retrain(evidence, commands.setting("model.norm", "group"))
+        if pieces > 1
+        else commands.retrain(evidence, "--batch 32", commands.setting("optimizer.lr0", None)),
         expected_gain=0.9 * dev.value / evidence.scale,
     )
 
@@ -179,7 +177,7 @@ def frozen_too_much(evidence: Evidence) -> Finding | None:
         name="frozen-too-much",
         severity="warning",
         message=f"with freeze={freeze} too little is left to learn: training error "
-        f"{signals.percent(signals.error(evidence, 'train'))}.",
+        f"{signals.error_text(evidence, signals.error(evidence, 'train'))}.",
         evidence={"avoidable_bias": signals.shown(bias), "train_error_of_chance": rest},
         knob="frozen layers",
         goal="fit training",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -42,6 +42,11 @@ class Marked:
     verdict: str = ""
     label: str = ""
     seen: bool = False
+
+    @property
+    def looked(self) -> bool:
+        """Whether a person looked at it; a verdict alone may come from many at once."""
+        return self.seen or bool(self.tags or self.cells)
 
 
 class Marks:
@@ -81,17 +86,14 @@ class Marks:
         self,
         said: Iterable[tuple[str, Kind, str, str]],
         *,
-        anew: Sequence[str] = (),
         named: Iterable[tuple[Kind, str]] = (),
     ) -> None:
-        """Many at once: all or nothing. anew: keys of which all that was said is forgotten first.
+        """Many at once: all or nothing.
 
         named: tags and columns to have, even where no picture has them.
         """
         with self._lock, self._database:
             self._database.execute("begin immediate")
-            for key in anew:
-                self._database.execute("delete from marks where key = ?", (key,))
             for kind, name in named:
                 self._name(kind, name)
             for key, kind, name, value in said:
@@ -147,8 +149,8 @@ class Marks:
         return found
 
     def looked(self) -> set[str]:
-        """Keys of pictures that somebody looked at: of which anything at all was said."""
-        return {key for (key,) in self._all("select distinct key from marks")}
+        """Keys of pictures that a person looked at (see `Marked.looked`)."""
+        return {key for (key,) in self._all("select distinct key from marks where kind != 'label'")}
 
     def _all(self, query: str, *values: str) -> list[tuple[str, ...]]:
         with self._lock:

@@ -7,6 +7,7 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 from saccade.diagnose.mistakes.marks import Kind, Marks
 from saccade.diagnose.mistakes.sheets import FIXED, JUDGED, LABEL_IS, TAG, has_openpyxl
@@ -20,9 +21,9 @@ MEANT = {"": "", "0": "", "no": "", "false": "", "1": "1", "x": "1", "yes": "1",
 def import_sheet(path: Path, table: MistakeTable, marks: Marks) -> int:
     """Take over what a person wrote into an exported table; the number of pictures concerned.
 
-    What the file says of a picture replaces what was said before; pictures that are not in the
-    file keep their marks. Columns of one's own whose cells are all x (1, yes) or empty become
-    tags. Raises SaccadeError, and changes nothing, where a row or a class is unknown.
+    What a column says of a picture replaces what was said there before; pictures and columns that
+    are not in the file keep their marks. Columns of one's own whose cells are all x (1, yes) or
+    empty become tags. Raises SaccadeError, and changes nothing, where a row or a class is unknown.
     """
     header, rows = _read(path)
     _check(path, header, rows, table)
@@ -38,7 +39,8 @@ def import_sheet(path: Path, table: MistakeTable, marks: Marks) -> int:
         key = row["key"]
         if row.get("looked at", ""):
             said.append((key, "seen", "", "1"))
-        said += _verdict(path, number, row, table)
+        if "label is" in row or "should be" in row:
+            said += _verdict(path, number, row, table)
         for name in own:
             value = row.get(name, "")
             if name in tags:
@@ -47,7 +49,7 @@ def import_sheet(path: Path, table: MistakeTable, marks: Marks) -> int:
             else:
                 said.append((key, "cell", name, value))
     said += _passed(table, {key for key, *_, value in said if value}, {r["key"] for r in rows})
-    marks.put_all(said, anew=[row["key"] for row in rows], named=named)
+    marks.put_all(said, named=named)
     return len(rows)
 
 
@@ -151,7 +153,7 @@ def _xlsx_lines(path: Path) -> list[list[str]]:
 
     try:
         book = load_workbook(path, read_only=True, data_only=True)
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, BadZipFile) as error:
         raise _unfit(path, f"cannot be read as a spreadsheet ({error})") from error
     lines = [[_text(value) for value in line] for line in book.active.iter_rows(values_only=True)]
     book.close()

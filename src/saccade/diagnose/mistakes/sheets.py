@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +42,20 @@ LABEL_IS = {"accept": "right", "relabel": "wrong", "drop": "drop"}
 PICTURE = 72  # pixels of a thumbnail in a cell
 
 
-def write_sheets(table: MistakeTable, marks: Marks) -> list[Path]:
-    """errors.csv, thumbnails and, where openpyxl is installed, errors.xlsx in RUN/errors."""
+@dataclass(frozen=True)
+class Sheets:
+    """files that were written; edited: what people had written into older ones, set aside."""
+
+    files: list[Path]
+    edited: list[Path]
+
+
+def write_sheets(table: MistakeTable, marks: Marks, *, taken: Path | None = None) -> Sheets:
+    """errors.csv, thumbnails and, where openpyxl is installed, errors.xlsx in RUN/errors.
+
+    A sheet that was edited since it was written is set aside as errors.edited1.csv, unless it is
+    the one whose marks were `taken` over.
+    """
     folder = table.run.root / "errors"
     said = marks.of()
     header = [*FIXED, *JUDGED, *marks.names("cell"), *(TAG + name for name in marks.names("tag"))]
@@ -56,13 +71,36 @@ def write_sheets(table: MistakeTable, marks: Marks) -> list[Path]:
         if jpeg is not None and not place.is_file():
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(jpeg)
-    written = [folder / "errors.csv"]
-    write_atomic(written[0], _csv(header, rows))
+    contents = {folder / "errors.csv": _csv(header, rows)}
     if has_openpyxl():
-        written.append(folder / "errors.xlsx")
         jpegs = [table.thumbnails.get(table.by_key[str(row["key"])].index) for row in rows]
-        write_atomic(written[1], _xlsx(header, rows, jpegs))
-    return written
+        contents[folder / "errors.xlsx"] = _xlsx(header, rows, jpegs)
+    record = folder / "written.json"
+    known = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
+    given = None if taken is None else taken.resolve()
+    aside = [_set_aside(place, known) for place in contents if place.resolve() != given]
+    for place, content in contents.items():
+        write_atomic(place, content)
+        known[place.name] = hashlib.sha256(content).hexdigest()
+    write_atomic(record, json.dumps(known))
+    return Sheets(list(contents), [place for place in aside if place is not None])
+
+
+def _set_aside(place: Path, known: Mapping[str, str]) -> Path | None:
+    """Another name for a sheet that is not as it was written; None where it is."""
+    if place.name not in known or not place.is_file():
+        return None
+    if hashlib.sha256(place.read_bytes()).hexdigest() == known[place.name]:
+        return None
+    number = 1
+    while (other := place.with_stem(f"{place.stem}.edited{number}")).exists():
+        number += 1
+    return place.rename(other)
+
+
+def is_taken(name: str) -> bool:
+    """Whether a column of that name would not be the person's own."""
+    return name in (*FIXED, *JUDGED) or name.startswith(TAG)
 
 
 def thumbnail_name(row: Row) -> str:
@@ -95,7 +133,7 @@ def _cells(
         "nearest class": row.nearest,
         **{name: YES for name in row.traits},
         "thumbnail": thumbnail_name(row) if row.index in table.thumbnails else "",
-        "looked at": YES if said != Marked() else "",
+        "looked at": YES if said.looked else "",
         "label is": LABEL_IS.get(said.verdict, ""),
         "should be": said.label,
         **said.cells,

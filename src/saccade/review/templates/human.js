@@ -114,7 +114,7 @@ function drawEnd() {
 }
 
 document.addEventListener("keydown", event => {
-  if (event.target.tagName === "INPUT" || event.ctrlKey || event.metaKey || event.altKey || !state || !state.left.length) return;
+  if (event.repeat || event.target.tagName === "INPUT" || event.ctrlKey || event.metaKey || event.altKey || !state || !state.left.length) return;
   const place = keys.indexOf(event.key.toLowerCase());
   if (place >= 0) { event.preventDefault(); choose(state.classes[place]); }
   else if (event.key === "s") answer("");
