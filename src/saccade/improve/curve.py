@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from saccade.data.dataset import Dataset
+from saccade.data.manifest import groups_of
 from saccade.errors import SaccadeError
 from saccade.experiment.prepare import Reporter
 from saccade.experiment.train import train
@@ -27,13 +28,17 @@ FEWEST = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """One training. errors: dev key -> error; classes: dev key -> its class, "" where none."""
+    """One training. errors: dev key -> error; classes: dev key -> its class, "" where none.
+
+    groups: dev key -> its group; empty where the data name none
+    """
 
     share: float
     seed: int
     examples: int
     errors: Mapping[str, float]
     classes: Mapping[str, str]
+    groups: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,12 +177,14 @@ def _point(run: RunFolder, share: float, seed: int) -> Point:
     columns = {name: table[name].to_pylist() for name in ("key", "error", "target")}
     single = run.read_args()["task"] == "classification"
     rows = list(zip(*columns.values(), strict=True))
+    groups = groups_of(run.read_json(run.data), columns["key"])
     return Point(
         share=share,
         seed=seed,
         examples=run.read_table(run.dynamics).num_rows,
         errors={key: error for key, error, _ in rows if error is not None and math.isfinite(error)},
         classes={key: target if single else "" for key, _, target in rows},
+        groups={} if groups is None else dict(zip(columns["key"], groups, strict=True)),
     )
 
 
@@ -185,4 +192,7 @@ def _fit(points: Sequence[Point]) -> Fit:
     keys = sorted(set.intersection(*(set(point.errors) for point in points)))
     errors = np.array([[point.errors[key] for key in keys] for point in points])
     classes = np.array([points[0].classes[key] for key in keys])
-    return fit_curve(np.array([point.examples for point in points]), errors, classes)
+    named = points[0].groups
+    groups = np.array([named[key] for key in keys]) if named else None
+    sizes = np.array([point.examples for point in points])
+    return fit_curve(sizes, errors, classes, groups=groups)

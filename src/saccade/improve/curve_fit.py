@@ -42,9 +42,16 @@ class Fit:
 
 
 def fit_curve(
-    sizes: npt.NDArray[np.int64], errors: Array, classes: npt.NDArray[np.str_], *, seed: int = 0
+    sizes: npt.NDArray[np.int64],
+    errors: Array,
+    classes: npt.NDArray[np.str_],
+    *,
+    groups: npt.NDArray[np.str_] | None = None,
+    seed: int = 0,
 ) -> Fit:
     """Fit trainings. sizes: (P,) examples; errors: (P, n) of the same dev examples; classes: (n,).
+
+    groups: (n,) examples of one group are drawn together; None = no groups.
 
     Chance lies in which examples are in dev (drawn anew, the same ones for every training) and in
     each training (measured where a size was trained repeatedly, else by the distance to the law).
@@ -54,7 +61,7 @@ def fit_curve(
     weights = 1 / np.maximum(means.mean() * means, 1e-12)  # the spread grows with the error
     law = fit_power_laws(sizes, means[None], weights)
     noise = _noise(sizes, means, law, errors.shape[1])
-    drawn = _resampled(errors, random)  # (B, P)
+    drawn = _resampled(errors, groups, random)  # (B, P)
     drawn = drawn * (1 + noise * random.standard_normal(drawn.shape))
     laws = fit_power_laws(sizes, drawn, weights)
     full, count = float(sizes.max()), errors.shape[1]
@@ -71,7 +78,7 @@ def fit_curve(
         now=float(means[sizes == full].mean()),
         twice=_at_least(_measure(float(ahead[1]), twice, count), errors[sizes == full]),
         gain=_measure(float(ahead[0] - ahead[1]), gains, count),
-        classes=_by_class(sizes, errors, classes, law, noise, random),
+        classes=_by_class(sizes, errors, classes, groups, law, noise, random),
         band=(span, low, law.at(span)[0], high),
     )
 
@@ -93,9 +100,11 @@ def _noise(sizes: npt.NDArray[np.int64], means: Array, law: PowerLaws, count: in
     return float(np.clip(np.sqrt(scatter / free), LEAST_SPREAD, MOST_SPREAD))
 
 
-def _resampled(errors: Array, random: np.random.Generator) -> Array:
-    """(P, n) -> (B, P) means over dev examples drawn with replacement."""
-    member = units(errors.shape[1])
+def _resampled(
+    errors: Array, groups: npt.NDArray[np.str_] | None, random: np.random.Generator
+) -> Array:
+    """(P, n) -> (B, P) means over dev examples, or groups of them, drawn with replacement."""
+    member = units(errors.shape[1], groups)
     sums = unit_sums(np.vstack([errors, np.ones(errors.shape[1])]).T, member)  # (U, P + 1)
     times = random.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=REPLICATES)
     totals = times @ sums
@@ -107,6 +116,7 @@ def _by_class(
     sizes: npt.NDArray[np.int64],
     errors: Array,
     classes: npt.NDArray[np.str_],
+    groups: npt.NDArray[np.str_] | None,
     law: PowerLaws,
     noise: float,
     random: np.random.Generator,
@@ -120,8 +130,9 @@ def _by_class(
     found = {}
     for name in sorted(set(classes.tolist()) - {""}):
         own = errors[:, classes == name]
+        kinds = None if groups is None else groups[classes == name]
         # half a mistake more and half less: none in twenty is not none at all
-        drawn = (_resampled(own, random) * own.shape[1] + 0.5) / (own.shape[1] + 1)
+        drawn = (_resampled(own, kinds, random) * own.shape[1] + 0.5) / (own.shape[1] + 1)
         drawn = drawn * np.maximum(1 + noise * random.standard_normal(drawn.shape), 0.0)
         every = np.vstack([own.mean(axis=1)[None], drawn])
         alike = np.full(len(every), law.exponent[0])

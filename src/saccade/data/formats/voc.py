@@ -113,14 +113,17 @@ def _drawn(item: ElementTree.Element, place: int) -> Drawn:
 
 
 def _image_sets(tree: Tree) -> dict[str, Split]:
-    """Name of a picture -> its part; trainval counts where there is no train."""
+    """Name of a picture -> its part; trainval counts where there is no train.
+
+    Of several folders of lists Main counts, which are those of boxes.
+    """
     lists: dict[Split, list[str]] = {}
     whole: list[str] = []
-    for key in tree.files:
-        folder, name = posixpath.split(key)
-        stem = posixpath.splitext(name)[0].casefold()
-        if suffix(key) != ".txt" or "imagesets" not in folder.casefold().split("/"):
-            continue
+    texts = [key for key in tree.files if suffix(key) == ".txt"]
+    keys = [key for key in texts if "imagesets" in posixpath.dirname(key).casefold().split("/")]
+    main = [key for key in keys if posixpath.basename(posixpath.dirname(key)).casefold() == "main"]
+    for key in main or keys:
+        stem = posixpath.splitext(posixpath.basename(key))[0].casefold()
         words = tree.load(key).decode("utf-8-sig", "replace").splitlines()
         names = [line.split()[0] for line in words if line.strip()]
         if stem in PARTS:
