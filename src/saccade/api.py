@@ -25,6 +25,7 @@ from saccade.experiment.prepare import Reporter
 from saccade.experiment.resume import resumed_recipe
 from saccade.experiment.train import train as run_experiment
 from saccade.experiment.validate import Validation, validate
+from saccade.files import check_outside
 from saccade.improve.curve import Curve, learning_curve
 from saccade.improve.curve_plot import draw_curve
 from saccade.improve.ensemble import Ensemble, combine
@@ -83,7 +84,8 @@ class Trained:
         self, split: str = "dev", *, data: Any = None, reporter: Reporter | None = None
     ) -> Validation:
         """Measure one part ("train", "dev", "test") of the run's own data, or other data."""
-        dataset = open(data) if data is not None else self._own_data()
+        task = self.predictor.card.task
+        dataset = open(data, task=task) if data is not None else self._own_data()
         return validate(
             self.folder,
             self.predictor,
@@ -198,6 +200,8 @@ def train(
     """
     given = {**keys, **(settings or {})}
     dataset, plan, task = _begin(data, recipe, given)
+    if dataset.origin and Path(dataset.origin).is_dir():
+        check_outside(Path(project), dataset.origin, "--project")
     processes = start_processes(devices, plan.train.device)
     found = ("", False)
     if processes.first:

@@ -35,6 +35,22 @@ def write_atomic(path: Path, content: bytes | str) -> None:
         raise write_error(path, error) from error
 
 
+def check_outside(place: Path, data: str | Path, option: str) -> None:
+    """The user's data are never written to. Raises SaccadeError "inside-data".
+
+    place: what is to be written; data: a folder or a file; option: how the place was named.
+    """
+    own, target = Path(data).resolve(), place.resolve()
+    inside = own.is_dir() and target.is_relative_to(own)
+    if inside or target == own:
+        raise SaccadeError(
+            f"{option} {place}: that lies in the data {data}, which saccade never writes to. Name "
+            "a place outside.",
+            name="inside-data",
+            files=[str(place)],
+        )
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames inside `folder` last through a power loss; Windows has no such call."""
     if os.name == "nt":

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from saccade.data.batches import prepare
 from saccade.data.read import picture
 from saccade.data.resize import read_picture
+from saccade.data.tree import hidden, is_picture_name
 from saccade.errors import SaccadeError
 from saccade.models import catalog
 from saccade.protocols import Selects, Task
@@ -24,25 +25,6 @@ from saccade.tasks.own import as_backbone
 from saccade.training.device import Hardware, choose
 from saccade.training.run import open_run, read_weights
 from saccade.types import ENSEMBLE, OWN, Batch, ModelCard, Preprocessing, Result
-
-PICTURE_SUFFIXES = frozenset(
-    [
-        ".jpg",
-        ".jpeg",
-        ".png",
-        ".bmp",
-        ".gif",
-        ".tif",
-        ".tiff",
-        ".webp",
-        ".ppm",
-        ".pgm",
-        ".pbm",
-        ".heic",
-        ".heif",
-        ".avif",
-    ]
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,8 +226,9 @@ def expand(sources: Any) -> Iterator[tuple[str, Any]]:
 
 def _files(path: Path) -> list[Path]:
     if path.is_dir():
-        inside = (file for file in path.rglob("*") if file.suffix.lower() in PICTURE_SUFFIXES)
-        return sorted(file for file in inside if file.is_file())
+        inside = (file for file in path.rglob("*") if is_picture_name(file.name))
+        shown = (file for file in inside if not any(map(hidden, file.relative_to(path).parts)))
+        return sorted(file for file in shown if file.is_file())
     if path.exists():
         return [path]
     # Path.glob takes no absolute pattern

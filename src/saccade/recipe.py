@@ -231,7 +231,7 @@ class TrainRecipe(Part):
     """How the finished network sees a picture: its answers over these views are averaged."""
     seed: int = Limited(default=0, ge=0, lt=2**31)
     device: str | None = None
-    precision: Literal["bf16", "fp16", "fp32"] | None = None
+    precision: Literal["bf16", "fp32"] | None = None
     channels_last: bool | None = None
     threads: int | None = None
 

@@ -9,6 +9,7 @@ import click
 
 from saccade.cli.keys import json_key, key, verb
 from saccade.cli.output import Output, count
+from saccade.files import check_outside
 
 if TYPE_CHECKING:
     from saccade.types import Notice
@@ -37,6 +38,8 @@ def command(output: Output, data: str, task: str | None, html: Path | None) -> N
     """
     from saccade import api
 
+    if html is not None:
+        check_outside(html, data, "--html")
     with output.reporter() as reporter:
         found = api.check(data, task=task, reporter=reporter)
     if html is not None:

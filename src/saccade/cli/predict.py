@@ -79,7 +79,14 @@ NEW = "\0"
     group="Sliding windows",
     help="Class of windows without object; known names (background, none ...) are found.",
 )
-@key("--batch", type=int, default=32, show_default=True, group="Model", help="Pictures at once.")
+@key(
+    "--batch",
+    type=click.IntRange(min=1),
+    default=32,
+    show_default=True,
+    group="Model",
+    help="Pictures at once.",
+)
 @key("--device", group="Model", help="cpu, cuda, cuda:N or mps; the best when left out.")
 @json_key
 @click.pass_obj
@@ -190,10 +197,14 @@ def _tell(output: Output, answers: list[Prediction]) -> None:
 
 def _folder(run: str, save: str, files: list[Path]) -> Path:
     """Where to save; never among the pictures themselves, which would be overwritten."""
-    from saccade.training.run import new_run, open_run
+    from saccade.report.predictions import TABLE
+    from saccade.training.run import new_run
 
     if save == NEW:
-        return new_run(Path("runs"), "predict", open_run(run).root.resolve().name).root
+        place = Path(run).resolve()
+        runs = (each for each in (place, *place.parents) if (each / "args.yaml").is_file())
+        named = next(runs, place.with_suffix(""))
+        return new_run(Path("runs"), "predict", named.name).root
     folder = Path(save)
     if folder.resolve() in {file.resolve().parent for file in files}:
         raise SaccadeError(
@@ -202,6 +213,16 @@ def _folder(run: str, save: str, files: list[Path]) -> Path:
             name="inside-data",
             files=[save],
         )
+    if not (folder / TABLE).is_file():  # else they are predictions, which may be replaced
+        names = ("masks", "classes.txt", *(file.name for file in files))
+        there = [folder / name for name in names if (folder / name).exists()]
+        if there:
+            raise SaccadeError(
+                f"--save {save}: {there[0]} is there already and would be overwritten. Name "
+                "another folder.",
+                name="exists",
+                files=[str(place) for place in there],
+            )
     return folder
 
 

@@ -48,7 +48,7 @@ SETTINGS = {
     "augment.saturation": "strength",
     "augment.color": "largest shift of each channel",
     "augment.lighting": "std of shifts along the principal axes of colour",
-    "augment.erase": "probability that a rectangle is erased",
+    "augment.erase": "side of a square that is erased, as a share of the input's",
     "augment.alternate": "true: mirror every other epoch instead of at random",
     "augment.padding": "reflect, edge or mean: what fills the rim of moved pictures",
     "augment.mixup": "two pictures laid over each other: strength of the Beta distribution",
@@ -108,7 +108,7 @@ SETTINGS = {
     "mirror+shift (plain)",
     "train.seed": "of everything random (0)",
     "train.device": "cpu, cuda, cuda:N, mps",
-    "train.precision": "bf16, fp16, fp32",
+    "train.precision": "bf16, fp32",
     "train.channels_last": "memory order N, H, W, C",
     "train.threads": "CPU threads of the training",
 }

@@ -14,7 +14,7 @@ import click
 from saccade.cli.keys import json_key, key, verb
 from saccade.cli.output import Output, count
 from saccade.errors import SaccadeError
-from saccade.files import write_atomic
+from saccade.files import check_outside, write_atomic
 
 if TYPE_CHECKING:
     from saccade.data.dataset import Dataset
@@ -54,7 +54,14 @@ def command(
     """
     from saccade import api
 
-    _check_place(out, data)
+    check_outside(out, data, "--out")
+    if out.exists():
+        raise SaccadeError(
+            f"--out {out}: is there already, and may have been edited. Name another file, or "
+            "remove that one.",
+            name="exists",
+            files=[str(out)],
+        )
     settings = {"data.dev": dev, "data.test": test, "data.seed": seed}
     with output.reporter() as reporter:
         found = api.check(data, task=task, settings=settings, reporter=reporter).prepared
@@ -68,18 +75,6 @@ def command(
     output.table(("part", "examples"), [(name, count(n)) for name, n in counts.items()])
     output.line(f"{found.method}; written to {out}")
     output.value({"splits": counts, "method": found.method, "out": str(out)})
-
-
-def _check_place(out: Path, data: str) -> None:
-    """The user's data folder is never written to."""
-    folder = Path(data).absolute()
-    if folder.is_dir() and out.absolute().is_relative_to(folder):
-        raise SaccadeError(
-            f"--out {out}: that is inside the data folder {data}, which saccade never writes to. "
-            "Name a place outside it.",
-            name="inside-data",
-            files=[str(out)],
-        )
 
 
 def _table(dataset: Dataset, part: list[str], folder: Path) -> str:

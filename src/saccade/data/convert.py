@@ -20,6 +20,7 @@ from saccade.data.dataset import Dataset
 from saccade.data.read import header
 from saccade.data.writers import WRITERS, Item, points_of, write, write_points
 from saccade.errors import SaccadeError
+from saccade.files import check_outside
 from saccade.types import Example, Field
 
 FORMATS = ("voc", "coco", "yolo", "csv")
@@ -78,13 +79,7 @@ def _field(dataset: Dataset, to: str) -> Field:
 
 
 def _check_place(out: Path, dataset: Dataset) -> None:
-    root = Path(dataset.root)
-    if root.is_dir() and out.absolute().is_relative_to(root.absolute()):
-        raise SaccadeError(
-            f"{out}: lies in the data folder, which is never written to; name a place outside",
-            name="inside-data",
-            files=[str(out)],
-        )
+    check_outside(out, dataset.root, "the folder")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise SaccadeError(
             f"{out}: is there already; name a new folder", name="exists", files=[str(out)]

@@ -134,14 +134,15 @@ def _write_yolo(items: Sequence[Item], classes: Sequence[str], out: Path) -> Non
 
 def _write_table(items: Sequence[Item], classes: Sequence[str], out: Path) -> None:
     """boxes.csv: a row for each box; a row with blanks for a picture without one."""
-    header_ = ["filename", "width", "height", "class", *CORNERS, "split"]
+    header_ = ["filename", "width", "height", "class", *CORNERS, "group", "source", "split"]
     rows: list[list[Any]] = []
     for item in items:
         start = [item.name, item.width, item.height]
+        end = [item.example.group or "", item.example.source or "", item.part]
         for label, box in item.objects:
-            rows.append([*start, label, *map(_number, box), item.part])
+            rows.append([*start, label, *map(_number, box), *end])
         if not item.objects:
-            rows.append([*start, *[""] * 5, item.part])
+            rows.append([*start, *[""] * 5, *end])
     _write_rows(header_, rows, out / "boxes.csv")
     _write_classes(classes, out / "classes.txt")
 
@@ -159,8 +160,9 @@ def write_points(items: Sequence[Item], field: Field, out: Path) -> None:
         cells: list[str] = []
         for point in points_of(item, field):
             cells += ["", ""] if point is None else [_number(axis) for axis in point]
-        rows.append([item.name, *cells, item.example.group or "", item.part])
-    _write_rows(["filename", *names, "group", "split"], rows, out / "points.csv")
+        example = item.example
+        rows.append([item.name, *cells, example.group or "", example.source or "", item.part])
+    _write_rows(["filename", *names, "group", "source", "split"], rows, out / "points.csv")
 
 
 def _write_rows(names: Sequence[str], rows: Sequence[Sequence[Any]], place: Path) -> None:

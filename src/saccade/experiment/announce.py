@@ -8,6 +8,7 @@ from typing import Any
 from saccade.data.pictures import mosaic
 from saccade.experiment.assemble import Experiment
 from saccade.experiment.prepare import labels_of
+from saccade.experiment.scoring import printable
 from saccade.files import write_atomic
 from saccade.training.estimate import estimate
 from saccade.training.run import environment
@@ -66,7 +67,7 @@ def write_start(experiment: Experiment) -> None:
     run.write_table(
         run.images,
         {
-            "key": [example.key for example in prepared.dataset.examples],
+            "key": [printable(example.key) for example in prepared.dataset.examples],
             "split": list(prepared.part),
             **images,
         },

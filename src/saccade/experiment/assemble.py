@@ -131,7 +131,13 @@ def assemble(
     )
     model = hardware.place(synchronised(built.model, hardware.device, processes))
     recipe, settled = settle(
-        recipe, model, task, train, hardware=hardware, make=partial(_optimizer, plan=built.plan)
+        recipe,
+        model,
+        task,
+        train,
+        hardware=hardware,
+        make=partial(_optimizer, plan=built.plan),
+        frozen=built.plan.frozen,
     )
     # free memory is not the same everywhere, and what was decided must be
     recipe = Recipe.model_validate(processes.told(recipe.as_dict()))
@@ -264,12 +270,13 @@ def _task(recipe: Recipe, dataset: Dataset, name: str) -> Task:
         "gaps": recipe.loss.gaps,
         "gap_width": recipe.loss.gap_width,
     }
-    if any(field.kind == "mask" for field in dataset.fields):
-        # of pixels; classes of whole pictures are weighted example by example
+    if [field.kind for field in dataset.fields] != ["label"]:
+        # classes of whole pictures are weighted example by example
         wanted["class_weights"] = recipe.data.class_weights.replace("none", "")
     options = {key: value for key, value in wanted.items() if value}
     for key in set(options) - set(table.options(name)):
-        setting = "loss.name" if key == "loss_name" else f"loss.{key}"
+        own = {"loss_name": "loss.name", "class_weights": "data.class_weights"}
+        setting = own.get(key, f"loss.{key}")
         raise SaccadeError(
             f"{setting}: the task {name} has no such setting; leave it out.", name="bad-setting"
         )

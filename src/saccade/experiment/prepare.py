@@ -223,8 +223,10 @@ def class_weights(prepared: Prepared, rows: Tensor, how: str) -> Tensor | None:
     if how == "none" or len(fields) != 1:
         return None
     labels: Tensor = prepared.targets[fields[0].name]
-    counts = torch.bincount(labels[rows].clamp(min=0), minlength=len(fields[0].classes))
-    share = len(rows) / (counts.clamp(min=1) * int((counts > 0).sum()))
+    known = labels[rows]
+    known = known[known >= 0]
+    counts = torch.bincount(known, minlength=len(fields[0].classes))
+    share = len(known) / (counts.clamp(min=1) * int((counts > 0).sum()))
     return share[labels.clamp(min=0)].float()
 
 

@@ -28,6 +28,8 @@ def resumed_recipe(run: RunFolder, given: dict[str, Any]) -> Recipe:
     before = from_dict(values)
     wanted = {KEYS.get(key, key): value for key, value in given.items()}
     allowed = {key: value for key, value in wanted.items() if key in MAY_CHANGE}
+    if allowed.get("optimizer.lr0") == "auto":
+        del allowed["optimizer.lr0"]  # it was found at the start; a trained network would mislead
     changed = [
         key
         for key in wanted

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
+import torch
 from torch import nn
 from torch.optim import Optimizer
 
@@ -31,27 +33,31 @@ def settle(
     *,
     hardware: Hardware,
     make: Callable[[Recipe, nn.Module], Optimizer],
+    frozen: Collection[str] = (),
 ) -> tuple[Recipe, list[str]]:
     """The recipe with its last open values, and what was decided, for the user.
 
-    make: the optimiser of a network as a recipe has it.
+    make: the optimiser of a network as a recipe has it;  frozen: parameters that never learn.
     """
     check_fits_task(recipe)
+    _check_norms(recipe, model, task, train, hardware)
     told: list[str] = []
     if recipe.train.accumulate is None:
-        count = _pieces(recipe, model, task, train, hardware)
+        count = _pieces(recipe, model, task, train, hardware, frozen)
         recipe = _changed(recipe, "train", accumulate=count)
         if count > 1:
             told.append(
                 f"memory: each batch of {recipe.train.batch} passes in {count} pieces, one update "
                 f"for all of them{_norm_warning(model)}"
             )
+            _check_norms(recipe, model, task, train, hardware)
     if recipe.optimizer.lr0 == "auto":
         swept = sweep(
             model,
             task,
             _endless(train),
             lambda trial: make(recipe, trial),
+            pieces=recipe.train.accumulate or 1,
             hardware=hardware,
             seed=recipe.train.seed,
         )
@@ -80,17 +86,42 @@ def check_fits_task(recipe: Recipe) -> None:
 
 
 def _pieces(
-    recipe: Recipe, model: nn.Module, task: Task, train: Batches, hardware: Hardware
+    recipe: Recipe,
+    model: nn.Module,
+    task: Task,
+    train: Batches,
+    hardware: Hardware,
+    frozen: Collection[str],
 ) -> int:
     batch = next(train.epoch(0))
     weights = sum(each.numel() * each.element_size() for each in model.parameters())
     free = free_memory(hardware.device)
     return parts_that_fit(
         recipe.train.batch or len(batch),
-        bytes_per_example(model, task, batch, hardware),
+        bytes_per_example(model, task, batch, hardware, frozen=frozen),
         COPIES * weights,
         free,
     )
+
+
+def _check_norms(
+    recipe: Recipe, model: nn.Module, task: Task, train: Batches, hardware: Hardware
+) -> None:
+    """Batch norm over maps of one place cannot learn from one example at a time."""
+    pieces = recipe.train.accumulate or 1
+    if train.smallest // pieces > 1 or not _norm_warning(model):
+        return
+    one = next(train.epoch(0)).part(0, 1)
+    try:
+        with hardware.autocast(), torch.no_grad(), torch.random.fork_rng(devices=[]):
+            task.loss(copy.deepcopy(model).train(), one)
+    except ValueError as error:
+        raise SaccadeError(
+            "train.batch: batch norm cannot learn from a single example here, and some batches or "
+            f"their pieces hold one (batch {recipe.train.batch}, pieces {pieces}). Take "
+            "--set model.norm=group, or a batch that does not leave one over.",
+            name="batch-of-one",
+        ) from error
 
 
 def _norm_warning(model: nn.Module) -> str:

@@ -124,7 +124,13 @@ def _train_epoch(experiment: Experiment, progress: Progress, request: StopReques
         progress.step = done - before
         if experiment.average is not None:
             decay = experiment.recipe.optimizer.ema or 0.0
-            update_average(experiment.average, experiment.model, update=done, decay=decay)
+            update_average(
+                experiment.average,
+                experiment.model,
+                update=done,
+                decay=decay,
+                sparse=experiment.recipe.optimizer.l1 > 0,
+            )
         # the last update of an epoch is the one whose size is told
         if watched and progress.step == steps - 1:
             weights = snapshot(experiment.model)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -111,18 +111,39 @@ def validate(
 def with_classes_of(dataset: Dataset, card: ModelCard) -> Dataset:
     """Other data seen with the network's class tables: names count, not positions.
 
-    Raises SaccadeError for a field that the data lack.
+    Raises SaccadeError for a field, a number or a point that the data lack.
     """
-    there = {item.name: item.kind for item in dataset.fields}
+    there = {item.name: item for item in dataset.fields}
+    orders: dict[str, list[int]] = {}
     for item in card.fields:
-        if there.get(item.name) != item.kind:
-            raise SaccadeError(
-                f"{dataset.root}: the network predicts {item.name} ({item.kind}), the data hold "
-                f"{', '.join(f'{name} ({kind})' for name, kind in there.items()) or 'no labels'}.",
-                name="other-annotation",
-                files=[dataset.root],
-            )
-    return replace(dataset, fields=card.fields)
+        own = there.get(item.name)
+        if own is None or own.kind != item.kind:
+            raise _other(dataset, f"{item.name} ({item.kind})", [
+                f"{name} ({each.kind})" for name, each in there.items()
+            ])  # fmt: skip
+        if item.kind in ("values", "points"):
+            if set(own.classes) != set(item.classes):
+                raise _other(dataset, ", ".join(item.classes), own.classes)
+            orders[item.name] = [own.classes.index(name) for name in item.classes]
+    examples = tuple(
+        replace(example, target=_reordered(example.target, orders)) for example in dataset.examples
+    )
+    return replace(dataset, fields=card.fields, examples=examples if orders else dataset.examples)
+
+
+def _reordered(target: Mapping[str, Any], orders: Mapping[str, list[int]]) -> Mapping[str, Any]:
+    """Numbers and points in the network's order."""
+    known = {name: order for name, order in orders.items() if target.get(name) is not None}
+    return {**target, **{name: [target[name][n] for n in order] for name, order in known.items()}}
+
+
+def _other(dataset: Dataset, expected: str, found: Sequence[str]) -> SaccadeError:
+    return SaccadeError(
+        f"{dataset.root}: the network predicts {expected}, the data hold "
+        f"{', '.join(found) or 'no labels'}.",
+        name="other-annotation",
+        files=[dataset.root],
+    )
 
 
 def _no_part(prepared: Prepared, run: RunFolder, split: str) -> SaccadeError:

@@ -140,7 +140,7 @@ def _write(
     decision = _decision([card.decision for _, card in weights])
     folder.write_args(runs[0].read_args())
     folder.write_environment()
-    for path in (runs[0].data, runs[0].images):
+    for path in (runs[0].data, runs[0].images, runs[0].labels):
         if path.is_file():
             shutil.copyfile(path, folder.root / path.name)
     card = replace(
@@ -168,7 +168,8 @@ def _averaged(values: Sequence[Any]) -> Any:
 
 def _gain(folder: RunFolder, runs: Sequence[RunFolder]) -> Gain:
     own = _errors(folder)
-    others = np.stack([[_errors(run)[key] for key in own] for run in runs])
+    members = [_errors(run) for run in runs]
+    others = np.stack([[errors[key] for key in own] for errors in members])
     errors = np.array(list(own.values()))
     best = others[np.nanmean(others, axis=1).argmin()]
     return Gain(mean=_paired(others.mean(0) - errors), best=_paired(best - errors))

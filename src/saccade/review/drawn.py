@@ -143,7 +143,8 @@ def _segmentation(truth: DrawnTruth, target: Any, drawn: Any) -> float:
     height, width = true.shape
     canvas = Image.new("I", (width, height), 0)
     for area in drawn:
-        outline = [tuple(map(_finite, point)) for point in area["outline"]]
+        # pixel centres lie at halves, Pillow's at whole numbers
+        outline = [tuple(_finite(axis) - 0.5 for axis in point) for point in area["outline"]]
         if len(outline) > 2:
             ImageDraw.Draw(canvas).polygon(outline, fill=_place(classes, area["label"]))
     said = torch.from_numpy(np.asarray(canvas).astype(np.int64))

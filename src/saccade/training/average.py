@@ -29,8 +29,13 @@ def decay_at(update: int, decay: float) -> float:
 
 
 @torch.no_grad()
-def update_average(average: nn.Module, model: nn.Module, *, update: int, decay: float) -> None:
-    """Take the weights after `update` updates (from 1) into `average`."""
+def update_average(
+    average: nn.Module, model: nn.Module, *, update: int, decay: float, sparse: bool = False
+) -> None:
+    """Take the weights after `update` updates (from 1) into `average`.
+
+    sparse: weights that L1 set to exactly 0 are 0 in the average too, not only on their way there.
+    """
     share = 1 - decay_at(update, decay)
     pairs = zip(average.state_dict().values(), model.state_dict().values(), strict=True)
     floats, values = [], []
@@ -41,3 +46,7 @@ def update_average(average: nn.Module, model: nn.Module, *, update: int, decay: 
         else:
             kept.copy_(now)
     torch._foreach_lerp_(floats, values, share)
+    if sparse:
+        for kept, now in zip(average.parameters(), model.parameters(), strict=True):
+            if now.ndim >= 2:
+                kept.masked_fill_(now == 0, 0.0)

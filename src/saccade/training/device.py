@@ -14,7 +14,7 @@ from torch import nn
 
 from saccade.errors import SaccadeError
 
-Precision = Literal["bf16", "fp16", "fp32"]
+Precision = Literal["bf16", "fp32"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +35,7 @@ class Hardware:
         """Half precision where it was decided, else nothing."""
         if self.precision == "fp32":
             return contextlib.nullcontext()
-        kind = torch.bfloat16 if self.precision == "bf16" else torch.float16
-        return torch.autocast(torch.device(self.device).type, dtype=kind)
+        return torch.autocast(torch.device(self.device).type, dtype=torch.bfloat16)
 
     def place(self, model: nn.Module) -> nn.Module:
         """The model on the device, in the memory order decided."""

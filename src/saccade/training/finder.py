@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from saccade.errors import SaccadeError
 from saccade.protocols import Task
 from saccade.training.device import Hardware
-from saccade.training.loop import sum_parts, weighted_mean
+from saccade.training.loop import cut, sum_parts, weighted_mean
 from saccade.training.optim import set_rate
 from saccade.types import Batch
 
@@ -39,6 +39,7 @@ def sweep(
     make: Callable[[nn.Module], Optimizer],
     *,
     hardware: Hardware,
+    pieces: int = 1,
     lowest: float = 1e-6,
     highest: float = 10.0,
     steps: int = 100,
@@ -47,7 +48,8 @@ def sweep(
     """Train a copy of `model` with a rate that rises by a constant factor each update.
 
     Smith 2017, "Cyclical learning rates", https://arxiv.org/abs/1506.01186, section 3.3. `batches`
-    are used as far as they last; model and random state are left as they were.
+    are used as far as they last, each in so many `pieces`; model and random state are left as they
+    were.
     """
     trial = copy.deepcopy(model).train()
     optimizer = make(trial)
@@ -57,10 +59,14 @@ def sweep(
             torch.manual_seed((seed << 32) + step)
             rate = lowest * (highest / lowest) ** (step / max(1, steps - 1))
             set_rate(optimizer, rate)
-            with hardware.autocast():
-                parts = task.loss(trial, batch)
-            loss = weighted_mean(sum_parts(parts, len(batch)), batch.weights)
-            value = loss.item()
+            optimizer.zero_grad(set_to_none=True)
+            value = 0.0
+            for piece, share in cut(batch, pieces):
+                with hardware.autocast():
+                    parts = task.loss(trial, piece)
+                loss = weighted_mean(sum_parts(parts, len(piece)), piece.weights) * share
+                value += loss.item()
+                loss.backward()  # type: ignore[no-untyped-call]
             average = SMOOTHING * average + (1 - SMOOTHING) * value
             smooth = average / (1 - SMOOTHING ** (step + 1))
             if not math.isfinite(value) or smooth > BLOWN * lowest_loss:
@@ -68,8 +74,6 @@ def sweep(
             lowest_loss = min(lowest_loss, smooth)
             rates.append(rate)
             losses.append(smooth)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
     return Sweep(tuple(rates), tuple(losses))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+from collections.abc import Collection
 
 import torch
 from torch import Tensor, nn
@@ -31,10 +32,22 @@ def free_memory(device: str) -> int | None:
         return None
 
 
-def bytes_per_example(model: nn.Module, task: Task, batch: Batch, hardware: Hardware) -> float:
-    """What forward and backward keep for each example, measured on a copy with a few of them."""
+def bytes_per_example(
+    model: nn.Module,
+    task: Task,
+    batch: Batch,
+    hardware: Hardware,
+    *,
+    frozen: Collection[str] = (),
+) -> float:
+    """What forward and backward keep for each example, measured on a copy with a few of them.
+
+    frozen: parameters that never learn; all others count, also those that wait for a later epoch.
+    """
     few = batch.part(0, min(PROBED, len(batch)))
     trial = copy.deepcopy(model).train()
+    for name, parameter in trial.named_parameters():
+        parameter.requires_grad_(name not in frozen)
     own = {weight.untyped_storage().data_ptr() for weight in trial.parameters()}
     saved: dict[int, int] = {}
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import itertools
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import torch
@@ -12,6 +13,12 @@ from torch.optim import Optimizer
 
 from saccade.errors import SaccadeError
 from saccade.training.rules.table import OPTIMISERS
+
+HOMOGENEOUS = (
+    *(nn.Dropout, nn.Identity, nn.ReLU, nn.LeakyReLU),
+    *(nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d),
+)
+"""Layers that may lie between a filter and its norm: twice as much in is twice as much out."""
 
 
 def make_optimizer(
@@ -36,28 +43,41 @@ def make_optimizer(
             f"optimizer.name: {name!r} is not known; choose from {', '.join(OPTIMISERS)}.",
             name="unknown-optimizer",
         )
-    groups = parameter_groups(model, weight_decay, scale)
-    optimizer = OPTIMISERS[name](groups, lr, momentum, beta2)
-    for group in optimizer.param_groups:
-        if "normalise" in group:
-            # of Muon: the norm of filters is free only where batch statistics divide it out
-            group["normalise"] = any(isinstance(m, _BatchNorm) for m in model.modules())
-    return optimizer
+    free = before_batch_norms(model) if name == "muon" else frozenset()
+    return OPTIMISERS[name](parameter_groups(model, weight_decay, scale, free), lr, momentum, beta2)
 
 
 def parameter_groups(
-    model: nn.Module, weight_decay: float, scale: Callable[[str], float] = lambda name: 1.0
+    model: nn.Module,
+    weight_decay: float,
+    scale: Callable[[str], float] = lambda name: 1.0,
+    free: Collection[nn.Parameter] = (),
 ) -> list[dict[str, Any]]:
-    """Two groups for every rate, decayed and not, each trainable parameter once."""
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    """Two groups for every rate, decayed and not, each trainable parameter once.
+
+    free: filters whose norm Muon sets, in groups of their own.
+    """
+    groups: dict[tuple[float, float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             decay = weight_decay if parameter.ndim >= 2 else 0.0
-            groups.setdefault((scale(name), decay), []).append(parameter)
+            groups.setdefault((scale(name), decay, parameter in free), []).append(parameter)
     return [
-        {"params": parameters, "weight_decay": decay, "scale": factor}
-        for (factor, decay), parameters in sorted(groups.items(), key=lambda each: each[0])[::-1]
+        {"params": own, "weight_decay": decay, "scale": factor, "normalise": normed}
+        for (factor, decay, normed), own in sorted(groups.items(), key=lambda each: each[0])[::-1]
     ]
+
+
+def before_batch_norms(model: nn.Module) -> frozenset[nn.Parameter]:
+    """Filters behind which batch statistics follow, which divide the filters' norm out again."""
+    leaves = [module for module in model.modules() if not list(module.children())]
+    telling = [module for module in leaves if not isinstance(module, HOMOGENEOUS)]
+    found = set[nn.Parameter]()
+    for module, follower in itertools.pairwise(telling):
+        filters = getattr(module, "weight", None)
+        if isinstance(follower, _BatchNorm) and isinstance(filters, nn.Parameter):
+            found.add(filters)
+    return frozenset(found)
 
 
 def set_rate(optimizer: Optimizer, rate: float) -> None:

@@ -162,9 +162,12 @@ class RunFolder:
         self._write(self.root / "environment.json", json.dumps(environment(), indent=1))
 
     def write_json(self, path: Path, values: Any) -> None:
-        """Compact JSON; NaN is no JSON, so it is an error of ours."""
+        """Compact JSON; NaN is no JSON, so it is an error of ours.
+
+        Names of files that are no UTF-8 are kept byte for byte.
+        """
         text = json.dumps(values, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-        self._write(path, text)
+        self._write(path, text.encode("utf-8", "surrogateescape"))
 
     def read_json(self, path: Path) -> Any:
         return json.loads(self._text(path))
@@ -199,7 +202,7 @@ class RunFolder:
     def _text(self, path: Path) -> str:
         if not path.is_file():
             raise self._missing(path)
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8", errors="surrogateescape")
 
     def _missing(self, path: Path) -> SaccadeError:
         return SaccadeError(

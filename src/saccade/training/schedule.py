@@ -44,6 +44,8 @@ def rate_at(
             f"optimizer.schedule: {name!r} is not known; choose from {known}.",
             name="unknown-schedule",
         )
+    if name == "onecycle":
+        warmup = 0  # it rises by itself
     if step < warmup:
         return lr0 * (step + 1) / (warmup + 1)
     usual, schedule = SCHEDULES[name]

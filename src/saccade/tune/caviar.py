@@ -128,6 +128,9 @@ class Search:
         trial.set_user_attr("values", values)
         trial.set_user_attr("kept", all(limit.kept(values) for limit in self.limits))
         trial.set_user_attr("recipe", from_dict(_without_origin(run)).as_dict())
+        if self.metric not in values:
+            trial.set_user_attr(ENDED, True)
+            watch.give_up(f"{self.metric} is not defined on these pictures")
         return values[self.metric]
 
     # --- what came of it ---

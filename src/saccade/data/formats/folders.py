@@ -98,6 +98,10 @@ def _interpret(base: str, below: dict[str, set[str | None]]) -> Layout:
         shared = set.intersection(*(below[name] - {None} for name in nested))
         if shared:  # the same classes in several parts: the folders beside them are no classes
             return Layout(base, parts, tuple(others), 2)
+    if "train" in {parts[name] for name in nested} and not any(below[n] - {None} for n in others):
+        inner = set.union(*(below[name] - {None} for name in nested))
+        if len(inner) > 1:  # pictures without classes beside them, as competitions give them
+            return Layout(base, parts, tuple(others), 2)
     names = {name.casefold() for name in below}
     lone = len(names) == 1 and names <= _PICTURE_FOLDERS  # pictures side by side, no class
     if not below or lone or (names & _PICTURE_FOLDERS and names & _ANSWER_FOLDERS):

@@ -54,6 +54,8 @@ def pairs(tree: Tree) -> list[Pair]:
         folder, _, name = lower.rpartition("/")
         if "ubyte" not in name or "images" not in name:
             continue
+        if name.endswith(".gz") and lower.removesuffix(".gz") in files:
+            continue  # the same pictures, packed
         partner = name.replace("images", "labels")
         for ending in ("", ".gz"):
             stem = partner.removesuffix(".gz").replace("idx3", "idx1").replace("idx4", "idx1")

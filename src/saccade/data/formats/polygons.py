@@ -16,11 +16,11 @@ from PIL import Image, ImageDraw
 
 from saccade.data.dataset import Dataset, choose_task
 from saccade.data.formats import coco, yolo
-from saccade.data.formats.finding import Finder, class_names, part_of
+from saccade.data.formats.finding import Finder, class_names, missing, part_of, part_of_folder
 from saccade.data.read import header
 from saccade.data.tree import Tree
 from saccade.errors import SaccadeError
-from saccade.types import Example, Field, Split
+from saccade.types import Example, Field, Notice, Split
 
 BACKGROUND = "background"
 
@@ -128,21 +128,36 @@ def read_coco(tree: Tree, task: str | None = None) -> Dataset:
     finder = Finder(tree)
     shapes: dict[str, list[Shape]] = {}
     parts: dict[str, Split | None] = {}
-    names: dict[Any, str] = {}
+    classes: dict[str, None] = {}
+    lost: list[str] = []
+    total = 0
     for key in coco.annotation_files(tree):
         data = coco.parse(tree.load(key), key)
-        names |= {row["id"]: str(row["name"]) for row in data["categories"]}
+        part = part_of(key)
+        names = {row["id"]: str(row["name"]) for row in data["categories"]}
+        classes |= dict.fromkeys(names[number] for number in sorted(names, key=str))
+        total += len(data["images"])
+        finder.claim(str(row["file_name"]) for row in data["images"])
         found: dict[Any, list[Shape]] = defaultdict(list)
         for row in data["annotations"]:
             if row.get("segmentation"):
                 label = names.get(row.get("category_id"), str(row.get("category_id")))
                 found[row.get("image_id")].append(_of_coco(row["segmentation"], label, key))
         for row in data["images"]:
-            picture = finder.find(str(row["file_name"]), near=key, part=part_of(key))
-            if picture is not None:
-                shapes.setdefault(picture, []).extend(found[row["id"]])
-                parts[picture] = part_of(key)
-    return _dataset(tree, shapes, parts, [names[key] for key in sorted(names, key=str)], task)
+            picture = finder.find(str(row["file_name"]), near=key, part=part)
+            if picture is None:
+                lost.append(str(row["file_name"]))
+                continue
+            if parts.get(picture, part) != part:
+                # two parts call different pictures by one name: the folder's own one is there
+                if part != part_of_folder(picture):
+                    lost.append(str(row["file_name"]))
+                    continue
+                shapes[picture] = []
+            shapes.setdefault(picture, []).extend(found[row["id"]])
+            parts[picture] = part
+    told = missing(tree, lost, total)
+    return _dataset(tree, shapes, parts, classes, task, notices=told)
 
 
 def _of_coco(given: Any, label: str, key: str) -> Shape:
@@ -150,6 +165,8 @@ def _of_coco(given: Any, label: str, key: str) -> Shape:
         if isinstance(given, Mapping):
             runs = given["counts"]
             runs = decode_runs(runs) if isinstance(runs, str) else tuple(map(int, runs))
+            if min(runs, default=0) < 0:
+                raise ValueError("a negative run length")
             return Shape(label, runs=runs, size=(int(given["size"][0]), int(given["size"][1])))
         rings = (np.array(ring, dtype=float).reshape(-1, 2) for ring in given)
         return Shape(label, tuple(ring for ring in rings if len(ring) > 2))
@@ -219,6 +236,8 @@ def _dataset(
     parts: Mapping[str, Split | None],
     names: Iterable[str],
     task: str | None,
+    *,
+    notices: Sequence[Notice] = (),
 ) -> Dataset:
     choose_task(task, ("segmentation",), tree.root)
     classes = tuple(dict.fromkeys([BACKGROUND, *names]))
@@ -230,7 +249,7 @@ def _dataset(
         examples=tuple(examples),
         fields=(Field(name="mask", kind="mask", classes=classes),),
         source=Outlines(tree, shapes),
-        notices=tree.notices,
+        notices=(*tree.notices, *notices),
         tasks=("segmentation",),
         reason=f"{count} outlines in {len(examples)} pictures, of {len(classes) - 1} classes",
     )
