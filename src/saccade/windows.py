@@ -36,6 +36,9 @@ BACKGROUNDS = frozenset(
 STEP = 2**0.5
 """Between two scales."""
 
+LARGEST = 4.0
+"""Times that a picture is enlarged at most."""
+
 TIMED = 16
 """Windows cut out and classified one by one, to tell what all of them would have taken."""
 
@@ -142,7 +145,8 @@ class SlidingWindows:
     def pyramid(self, pixels: np.ndarray) -> Iterator[tuple[Tensor, tuple[float, float]]]:
         """(1, C, h, w) normalised input and scale (x, y), from the largest windows to the smallest.
 
-        The first scale lays the window over the picture's shorter side.
+        The first scale lays the window over the picture's shorter side; a picture that is enlarged
+        more than LARGEST times shows nothing new.
         """
         preprocessing = self.predictor.card.preprocessing
         height, width = pixels.shape[:2]
@@ -152,6 +156,8 @@ class SlidingWindows:
         first = max(preprocessing.height / height, preprocessing.width / width)
         for step in range(self.settings.scales):
             scale = first * STEP**step
+            if step and scale > LARGEST:
+                return
             size = (
                 max(preprocessing.height, round(height * scale)),
                 max(preprocessing.width, round(width * scale)),
@@ -197,8 +203,10 @@ class SlidingWindows:
         """Time of one window that is cut out, measured on some of them together."""
         height, width = self.network.window
         crops = inputs[:, :, :height, :width].expand(min(TIMED, windows), -1, -1, -1).contiguous()
+        crops = crops.to(self.predictor.hardware.device)
+        self.predictor.model(crops)
         started = time.perf_counter()
-        self.predictor.model(crops.to(self.predictor.hardware.device))
+        torch.as_tensor(self.predictor.model(crops)).cpu()  # waits for what was launched
         return (time.perf_counter() - started) / len(crops)
 
 

@@ -116,16 +116,16 @@ def test_an_unfinished_run_goes_on_by_its_very_name(tmp_path: Path) -> None:
 
 
 def test_a_dev_part_that_files_name_is_enlarged_by_a_table_or_by_hand(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "run", {"train": share(300, 0.1), "dev": share(30, 0.15)})
+    run = write_run(tmp_path / "run", {"train": share(600, 0.0), "dev": share(60, 0.0)})
     manifest = run.read_json(run.data) | {"method": "dev as the files name it; test cut"}
     run.write_json(run.data, manifest)
-    verdict = judge(read_evidence(run))
+    verdict = judge(read_evidence(run, human_error=0.0))
     assert verdict.limit == "cannot-tell" and "advice/redrawn.csv" in verdict.command
     run.write_json(run.data, manifest | {"fields": [{"name": "o", "kind": "boxes", "classes": []}]})
-    verdict = judge(read_evidence(run))
+    verdict = judge(read_evidence(run, human_error=0.0))
     assert verdict.lines[2].startswith("Next: add pictures to the dev part of the data, then ")
     run.write_json(run.data, manifest | {"method": "test as the files name it; dev cut"})
-    assert "--set data.dev=" in judge(read_evidence(run)).command
+    assert "--set data.dev=" in judge(read_evidence(run, human_error=0.0)).command
 
 
 def test_a_human_error_in_percent_is_refused(tmp_path: Path) -> None:

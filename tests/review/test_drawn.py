@@ -62,8 +62,8 @@ def quiz_of(root: Path, task: str, write: Callable[[Path], None]) -> Quiz:
     return make_quiz(run)
 
 
-SQUARE = {"label": "foreground", "outline": [[30, 20], [89, 20], [89, 59], [30, 59]]}
-LEFT_HALF = {"label": "foreground", "outline": [[30, 20], [59, 20], [59, 59], [30, 59]]}
+SQUARE = {"label": "foreground", "outline": [[30, 20], [90, 20], [90, 60], [30, 60]]}
+LEFT_HALF = {"label": "foreground", "outline": [[30, 20], [60, 20], [60, 60], [30, 60]]}
 CAT = {"label": "cat", "box": [20, 10, 60, 50]}
 FAR = {"label": "cat", "box": [80, 60, 110, 78]}
 INSIDE, OUTSIDE = 60 * 40, WIDTH * HEIGHT - 60 * 40
@@ -194,7 +194,7 @@ def test_points_in_the_browser(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_areas_in_the_browser(tmp_path: Path) -> None:
     def draw(browser: Browser) -> None:
-        drag(browser, (30, 20), (89, 20), (89, 59), (30, 59))
+        drag(browser, (30, 20), (90, 20), (90, 60), (30, 60))
         browser.press("Enter")
 
     quiz = quiz_of(tmp_path, "segmentation", masks)

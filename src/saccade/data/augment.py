@@ -128,9 +128,9 @@ DEFAULTS: dict[str, Augment] = {
     "small": Augment(shift=0.125),
     # at most 16 pixels: letters and digits, which mirroring turns into something else
     "tiny": Augment(mirror=0.0, shift=0.07, scale=(0.85, 1.18), rotate=8.0, padding="edge"),
-    # a number may depend on size and place of things, and on brightness
-    "values": Augment(shift=0.05, brightness=0.1, contrast=0.1),
-    "values, small": Augment(shift=0.0625),
+    # a number may depend on size and place of things, on brightness, and on left and right
+    "values": Augment(mirror=0.0, shift=0.05, brightness=0.1, contrast=0.1),
+    "values, small": Augment(mirror=0.0, shift=0.0625),
     # boxes: what leaves the picture is gone, and reflections would be objects without a box
     "boxes": Augment(
         shift=0.1,

@@ -210,7 +210,8 @@ def _by_file(
     table: Mapping[str, dict[str, Any]], manifest: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
     """The rows by what is in the picture's file."""
-    marks = {entry["key"]: entry["sha256"] for entry in manifest.get("examples", ())}
+    entries = manifest.get("examples", ())
+    marks = {entry["key"]: entry["sha256"] for entry in entries if "sha256" in entry}
     return {marks[key]: row for key, row in table.items() if key in marks}
 
 

@@ -19,13 +19,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw
 from torch import Tensor
 
 from saccade.data.read import header
 from saccade.errors import SaccadeError, unknown_name
 from saccade.experiment.scoring import printable
 from saccade.ops import boxes, mask_scores, pixels
+from saccade.ops.outlines import fill
 from saccade.review.originals import Originals
 from saccade.tasks import pairing
 from saccade.tasks.detection_scores import picture_errors
@@ -140,15 +140,16 @@ def _segmentation(truth: DrawnTruth, target: Any, drawn: Any) -> float:
     classes = truth.field.classes
     mask = truth.source.mask(target, classes) if isinstance(target, str) else target
     true = torch.from_numpy(np.asarray(mask).astype(np.int64))
-    height, width = true.shape
-    canvas = Image.new("I", (width, height), 0)
+    said = np.zeros(true.shape, dtype=np.int64)
     for area in drawn:
-        # pixel centres lie at halves, Pillow's at whole numbers
-        outline = [tuple(_finite(axis) - 0.5 for axis in point) for point in area["outline"]]
-        if len(outline) > 2:
-            ImageDraw.Draw(canvas).polygon(outline, fill=_place(classes, area["label"]))
-    said = torch.from_numpy(np.asarray(canvas).astype(np.int64))
-    sums = pixels.counts(said[None], true[None], len(classes)).flatten(1).double().numpy()
+        outline = np.array([[_finite(x), _finite(y)] for x, y in area["outline"]])
+        fill(said, outline.reshape(-1, 2), _place(classes, area["label"]))
+    sums = (
+        pixels.counts(torch.from_numpy(said)[None], true[None], len(classes))
+        .flatten(1)
+        .double()
+        .numpy()
+    )
     return 1 - float(mask_scores.mean_iou(sums)[0])
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 from saccade.data.dataset import Dataset, choose_task
 from saccade.data.formats import coco, yolo
@@ -20,6 +19,7 @@ from saccade.data.formats.finding import Finder, class_names, missing, part_of, 
 from saccade.data.read import header
 from saccade.data.tree import Tree
 from saccade.errors import SaccadeError
+from saccade.ops.outlines import fill
 from saccade.types import Example, Field, Notice, Split
 
 BACKGROUND = "background"
@@ -81,13 +81,11 @@ def _inside(shape: Shape, key: str, size: tuple[int, int]) -> np.ndarray:
                 files=[key],
             )
         return _unrolled(shape.runs, size)
-    canvas = Image.new("1", (size[1], size[0]))
-    pen = ImageDraw.Draw(canvas)
+    inside = np.zeros(size, dtype=np.uint8)
     scale = np.array([size[1], size[0]]) if shape.relative else 1.0
     for ring in shape.rings:
-        # pixel centres lie at halves, Pillow's at whole numbers
-        pen.polygon([tuple(point) for point in (ring * scale - 0.5).tolist()], fill=1)
-    return np.array(canvas)
+        fill(inside, ring * scale, 1)
+    return inside > 0
 
 
 def _unrolled(runs: Sequence[int], size: tuple[int, int]) -> np.ndarray:
@@ -168,7 +166,9 @@ def _of_coco(given: Any, label: str, key: str) -> Shape:
             if min(runs, default=0) < 0:
                 raise ValueError("a negative run length")
             return Shape(label, runs=runs, size=(int(given["size"][0]), int(given["size"][1])))
-        rings = (np.array(ring, dtype=float).reshape(-1, 2) for ring in given)
+        rings = [np.array(ring, dtype=float).reshape(-1, 2) for ring in given]
+        if not all(np.isfinite(ring).all() for ring in rings):
+            raise ValueError("a coordinate is no finite number")
         return Shape(label, tuple(ring for ring in rings if len(ring) > 2))
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise SaccadeError(
