@@ -209,7 +209,7 @@ def train(
     root, begun = processes.told(found)
     run = RunFolder(Path(root), writes=processes.first)
     if begun:
-        plan = resumed_recipe(run, given)
+        plan = resumed_recipe(run, given, plan if recipe is not None else None)
     reporter = reporter if reporter is not None and processes.first else Reporter()
     reporter.say(str(run.root))
     try:

@@ -55,11 +55,12 @@ class Passthrough(nn.Module):
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
         fine, deep = self.reduce(maps[-2]), self.deep(maps[-1])
-        # an odd side lacks the last neighbours
-        passed = F.pixel_unshuffle(F.pad(fine, (0, fine.shape[3] % 2, 0, fine.shape[2] % 2)), 2)
-        if passed.shape[2:] != deep.shape[2:]:  # of backbones that do not pad
-            passed = F.interpolate(passed, deep.shape[2:])
-        return [self.join(torch.cat([passed, deep], 1))]
+        height, width = (2 * side for side in deep.shape[2:])
+        if abs(fine.shape[2] - height) > 1 or abs(fine.shape[3] - width) > 1:
+            fine = F.interpolate(fine, (height, width))  # of backbones that do not pad
+        # of odd sides the last neighbours are missing or left over
+        fine = F.pad(fine, (0, width - fine.shape[3], 0, height - fine.shape[2]))
+        return [self.join(torch.cat([F.pixel_unshuffle(fine, 2), deep], 1))]
 
 
 class Deep(nn.Module):

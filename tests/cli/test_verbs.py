@@ -299,3 +299,32 @@ def test_compare_measures_what_limits_name(
     assert value["best"] is None
     assert value["runs"][0]["broken"] == ["size < 0.001"]
     assert 0 < value["runs"][0]["values"]["latency"] < 10000
+
+
+def test_split_says_what_it_cannot_do(program: Program, tmp_path: Path) -> None:
+    out = tmp_path / "splits.csv"
+    value = program.value(
+        "split", "sample:digits", "--dev", "0.6", "--test", "0.6", "--out", str(out), code=1
+    )
+    assert "error" in value and not out.exists()
+    out.write_text("mine")
+    value = program.value("split", "sample:digits", "--out", str(out), code=1)
+    assert value["error"]["name"] == "exists" and out.read_text() == "mine"
+
+
+def test_pages_and_predictions_never_replace_what_is_there(
+    program: Program, tmp_path: Path, pictures: Path
+) -> None:
+    page = pictures / "a.png"
+    value = program.value("check", str(pictures), "--html", str(page), code=1)
+    assert value["error"]["name"] == "inside-data"
+    (tmp_path / "masks").mkdir()
+    value = program.value("predict", RUN, str(pictures), "--save", str(tmp_path), code=1)
+    assert value["error"]["name"] == "exists"
+    assert program("predict", RUN, str(page), "--batch", "0")[0] == 2
+
+
+def test_hidden_pictures_are_not_predicted(program: Program, pictures: Path) -> None:
+    (pictures / "._a.png").write_bytes(b"resource fork")
+    answers = program.value("predict", RUN, str(pictures))
+    assert all("._a" not in answer["source"] for answer in answers)

@@ -302,3 +302,12 @@ def test_real_sets_open_as_they_are(shared):
     assert {type(example.target["labels"]) for example in several.examples} == {list}
     for data in (ants, small, both, fashion, several):
         assert read.load(data.source, data.examples[-1].key, channels=3).shape[2] == 3
+
+
+def test_pictures_without_classes_beside_the_training_part(tmp_path):
+    """As competitions give them: the classes are those inside train, not train and test1."""
+    root = fill(tmp_path, "train/cat/1.png", "train/dog/1.png", "test1/1.png", "test1/2.png")
+    data = open_dataset(root)
+    assert data.fields[0].classes == ("cat", "dog") and data.parts() == {"train": 2}
+    said = names(data.notices)
+    assert set(said["picture-without-class"]) == {"test1/1.png", "test1/2.png"}

@@ -288,3 +288,9 @@ def test_normalised_and_failing_items():
         read.load(data.source, "item#0", channels=1)
     assert caught.value.name == "broken-file"
     assert read.load(data.source, "item#1", channels=1).sum() == 0
+
+
+def test_a_file_and_its_packed_twin_count_once(tmp_path):
+    mnist(tmp_path, "train", slice(0, 4), packed=True)
+    mnist(tmp_path, "train", slice(0, 4), packed=False)
+    assert open_dataset(tmp_path).parts() == {"train": 4}

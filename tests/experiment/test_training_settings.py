@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 import saccade
 from saccade.errors import SaccadeError
@@ -188,3 +189,42 @@ def test_effort_scales_the_passes_that_were_not_asked_for() -> None:
     assert complete(make_recipe({"train.effort": 0.5, "epochs": 7}), facts).train.epochs == 7
     with pytest.raises(SaccadeError, match=r"train.effort"):
         make_recipe({"train.effort": 0})
+
+
+def test_a_batch_of_one_is_refused_where_batch_norm_cannot_learn(tmp_path: Path) -> None:
+    settings = {"train.batch": 1, "data.fraction": 0.05}
+    with pytest.raises(SaccadeError, match=r"model\.norm=group") as caught:
+        saccade.train("sample:digits", project=tmp_path, settings=settings, epochs=1)
+    assert caught.value.name == "batch-of-one"
+
+
+def test_a_sweep_is_not_done_again_on_a_trained_network(tmp_path: Path) -> None:
+    first = train(tmp_path, {"optimizer.lr0": "auto"}, epochs=1)
+    rate = first.folder.read_args()["optimizer"]["lr0"]
+    again = train(tmp_path, {"optimizer.lr0": "auto"}, epochs=2, resume=True)
+    assert again.folder.read_args()["optimizer"]["lr0"] == rate
+
+
+def test_another_recipe_is_not_passed_over_on_resume(tmp_path: Path) -> None:
+    train(tmp_path, {}, epochs=1)
+    file = tmp_path / "mine.yaml"
+    file.write_text("loss:\n  label_smoothing: 0.3\n")
+    with pytest.raises(SaccadeError, match=r"loss\.label_smoothing"):
+        train(tmp_path, {}, epochs=2, resume=True, recipe=file)
+
+
+def test_runs_are_not_written_into_the_data(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for place in range(8):
+            shade = 20 * place + 9 * ord(name)
+            Image.new("L", (16, 16), shade % 256).save(tmp_path / name / f"{place}.png")
+    with pytest.raises(SaccadeError, match="Name a place outside") as caught:
+        saccade.train(tmp_path, project=tmp_path / "runs", epochs=1)
+    assert caught.value.name == "inside-data" and not (tmp_path / "runs").exists()
+
+
+def test_weights_of_classes_are_refused_where_a_task_has_none() -> None:
+    dataset: Any = SimpleNamespace(fields=(Field(name="age", kind="values", classes=("age",)),))
+    with pytest.raises(SaccadeError, match=r"data\.class_weights"):
+        _task(make_recipe({"data.class_weights": "balanced"}), dataset, "regression")

@@ -58,3 +58,15 @@ def test_an_average_taken_up_again_is_the_same_bit_for_bit() -> None:
     go_on(average, 6, 11)
     go_on(again, 6, 11)
     assert torch.equal(average.weight, again.weight)
+
+
+def test_weights_that_l1_set_to_zero_are_zero_in_the_average() -> None:
+    model = nn.Linear(3, 2)
+    average = start_average(model)
+    with torch.no_grad():
+        model.weight[0, 1] = 0
+        model.bias[0] = 0
+    update_average(average, model, update=50, decay=0.98, sparse=True)
+    assert average.weight[0, 1] == 0  # type: ignore[index,operator]
+    assert (average.weight != 0).sum() == 5  # type: ignore[operator,union-attr]
+    assert average.bias[0] != 0  # type: ignore[index,operator]

@@ -12,6 +12,7 @@ from torch import nn
 from saccade.errors import SaccadeError
 from saccade.training.optim import (
     OPTIMISERS,
+    before_batch_norms,
     load_optimizer_tensors,
     make_optimizer,
     optimizer_tensors,
@@ -112,3 +113,20 @@ def test_rates_follow_the_group_scale() -> None:
 def test_an_unknown_name_lists_the_known() -> None:
     with pytest.raises(SaccadeError, match="sgd"):
         make_optimizer("sdg", _model(), **SETTINGS)
+
+
+def test_muon_sets_the_norm_of_filters_before_batch_norms_alone() -> None:
+    model = nn.Sequential(
+        nn.Conv2d(1, 4, 3),
+        nn.MaxPool2d(2),
+        nn.BatchNorm2d(4),
+        nn.GELU(),
+        nn.Conv2d(4, 4, 3),  # what follows is not homogeneous
+        nn.GELU(),
+        nn.BatchNorm2d(4),
+        nn.Conv2d(4, 2, 1),
+    )
+    assert before_batch_norms(model) == {model[0].weight}
+    optimizer = make_optimizer("muon", model, **SETTINGS)
+    told = {id(w): group["normalise"] for group in optimizer.param_groups for w in group["params"]}
+    assert [told[id(model[place].weight)] for place in (0, 4, 7)] == [True, False, False]

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from saccade.errors import SaccadeError
-from saccade.limits import Limit, parse_limit
+from saccade.limits import Limit, larger_is_better, parse_limit
 from saccade.recipe import Recipe, make_recipe
-from saccade.tune.space import Choice, Span, freed, parse_axis, place, ranking, space
+from saccade.tune.space import Choice, Span, freed, parse_axis, place, ranking, reopened, space
 
 BASE = make_recipe(
     {"model": "resnet20", "optimizer": "sgd", "lr0": 0.1, "batch": 64, "optimizer.momentum": 0.9}
@@ -96,3 +96,20 @@ def test_everything_searched_is_a_setting() -> None:
         for rank in ranking(recipe):
             for axis in rank.axes:
                 assert isinstance(make_recipe(axis.values(axis.at(0.5)), recipe), Recipe)
+
+
+def test_what_was_decided_for_another_optimiser_is_decided_anew() -> None:
+    given = make_recipe({"optimizer.momentum": 0.8})
+    base = make_recipe(
+        {"lr0": 0.3, "epochs": 12, "model": "airbench", "model.stem": "small"}, given
+    )
+    changed = reopened(base, given, {"optimizer.name": "adamw"})
+    assert changed.optimizer.lr0 is None and changed.optimizer.momentum == 0.8
+    assert changed.train.epochs == 12 and changed.model.stem == "small"
+    assert reopened(base, given, {"train.effort": 2.0}).train.epochs is None
+    assert reopened(base, given, {"model.name": "resnet18"}).model.stem is None
+    assert reopened(base, given, {"optimizer.weight_decay": 0.1}) == base
+
+
+def test_errors_of_columns_are_made_small() -> None:
+    assert not larger_is_better("age/mae") and larger_is_better("sex/accuracy")

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from saccade.types import Example, Field
 
 
+PLACED = ("box", "boxes", "points", "mask")
+"""Kinds of annotation that no cell of a table holds."""
+
+
 @verb()
 @click.argument("data")
 @key("--task", group="Data", help="What to learn; inferred from the data when left out.")
@@ -64,8 +68,19 @@ def command(
         )
     settings = {"data.dev": dev, "data.test": test, "data.seed": seed}
     with output.reporter() as reporter:
-        found = api.check(data, task=task, settings=settings, reporter=reporter).prepared
-    part = found.part.tolist()
+        checked = api.check(data, task=task, settings=settings, reporter=reporter)
+    if checked.fault is not None:
+        raise checked.fault
+    found = checked.prepared
+    placed = [field.kind for field in found.dataset.fields if field.kind in PLACED]
+    if placed and out.suffix != ".json":
+        raise SaccadeError(
+            f"--out {out}: a table has no place for {placed[0]} annotations; name a .json file for "
+            "the manifest, or use `saccade convert`.",
+            name="no-table",
+        )
+    # what a training sets aside to look for mismatch is training data
+    part = ["train" if name == "train-dev" else name for name in found.part.tolist()]
     if out.suffix == ".json":
         text = json.dumps(found.manifest, ensure_ascii=False, indent=1)
     else:

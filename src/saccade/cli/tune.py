@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from saccade.cli.keys import Rate, Size, json_key, key, recipe_key, verb
 from saccade.cli.output import Output, measures_table, number
 from saccade.cli.settings import recipe_of
+from saccade.errors import SaccadeError
 
 if TYPE_CHECKING:
     from saccade.tune.outcome import Outcome
@@ -112,6 +114,7 @@ def command(
     storage = keys.pop("storage")
     start, settings = recipe_of(recipe, changes, keys)
     if approach == "panda":
+        _refuse_search_keys()
         _nurse(output, data, start, settings, every, places)
         return
     from saccade import api
@@ -130,6 +133,19 @@ def command(
         )
     _tell(output, found)
     output.value(found.as_dict())
+
+
+def _refuse_search_keys() -> None:
+    """Keys that panda, which nurses one run, has no use for."""
+    context = click.get_current_context()
+    names = {name: name for name in ("trials", "metric", "free", "vary", "sampler", "storage")}
+    for parameter, name in (names | {"limits": "limit"}).items():
+        if context.get_parameter_source(parameter) is ParameterSource.COMMANDLINE:
+            raise SaccadeError(
+                f"--{name}: --approach panda nurses one run and draws nothing; leave --{name} out, "
+                "or take caviar.",
+                name="bad-setting",
+            )
 
 
 def _nurse(

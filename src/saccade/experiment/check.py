@@ -15,20 +15,26 @@ from saccade.types import Notice
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """What was found. summary: counts per class and part, sizes, modes."""
+    """What was found. summary: counts per class and part, sizes, modes.
+
+    fault: why the data cannot be split, if they cannot
+    """
 
     prepared: Prepared
     notices: tuple[Notice, ...]
     summary: dict[str, Any]
+    fault: SaccadeError | None = None
 
 
 def check_data(dataset: Dataset, recipe: Recipe, *, reporter: Reporter) -> Check:
     """Read every picture, split as a training would, and audit what is there."""
     told = list[Notice]()
+    fault = None
     try:
         prepared = prepare_data(dataset, recipe, reporter=reporter)
     except SaccadeError as error:
         # data that cannot be split can still be looked at
+        fault = error
         prepared = prepare_data(dataset, recipe, reporter=reporter, split_now=False)
         told.append(
             Notice(name=error.name, severity="error", message=error.message, files=error.files)
@@ -38,4 +44,5 @@ def check_data(dataset: Dataset, recipe: Recipe, *, reporter: Reporter) -> Check
         prepared=prepared,
         notices=worst_first([*told, *found, *prepared.notices]),
         summary=summary(prepared.dataset, prepared.ingested, prepared.part),
+        fault=fault,
     )

@@ -14,6 +14,7 @@ from saccade.ops.cost import describe, total
 from saccade.recipe import Recipe
 from saccade.training.device import Hardware
 from saccade.training.rates import PER_256, usual_rate
+from saccade.training.rules.table import OPTIMISERS
 
 FEW, MANY = 50, 5000
 """Training examples below which nothing of given weights learns but the new head; and from which
@@ -320,5 +321,7 @@ def _epochs(facts: Facts, small: bool, effort: float) -> int:
 
 def _rate(optimizer: str, model: str, batch: int) -> float:
     """The usual one; the whitened network of small pictures takes three times SGD's."""
+    if optimizer not in OPTIMISERS:
+        return 0.1  # whoever makes the optimiser names it
     bold = 3 if model.startswith("airbench") and optimizer in PER_256 else 1
     return round(bold * usual_rate(optimizer, batch), 6)

@@ -21,12 +21,15 @@ MAY_CHANGE = (
 """Settings that a resumed run may be given anew; anything else belongs in a run of its own."""
 
 
-def resumed_recipe(run: RunFolder, given: dict[str, Any]) -> Recipe:
-    """The recipe of a run that goes on, with what may change; anything else is an error."""
+def resumed_recipe(run: RunFolder, given: dict[str, Any], asked: Recipe | None = None) -> Recipe:
+    """The recipe of a run that goes on, with what may change; anything else is an error.
+
+    asked: what a recipe file says, with `given` in it
+    """
     values = run.read_args()
     values.pop("run", None)
     before = from_dict(values)
-    wanted = {KEYS.get(key, key): value for key, value in given.items()}
+    wanted = _said(asked) | {KEYS.get(key, key): value for key, value in given.items()}
     allowed = {key: value for key, value in wanted.items() if key in MAY_CHANGE}
     if allowed.get("optimizer.lr0") == "auto":
         del allowed["optimizer.lr0"]  # it was found at the start; a trained network would mislead
@@ -42,3 +45,15 @@ def resumed_recipe(run: RunFolder, given: dict[str, Any]) -> Recipe:
             name="resume-differs",
         )
     return make_recipe(allowed, before)
+
+
+def _said(asked: Recipe | None) -> dict[str, Any]:
+    """Settings of a recipe that are not what every recipe begins with."""
+    values, usual = (asked or Recipe()).as_dict(), Recipe().as_dict()
+    return {
+        f"{section}.{key}": value
+        for section, part in values.items()
+        if isinstance(part, dict)
+        for key, value in part.items()
+        if value != usual[section][key]
+    }

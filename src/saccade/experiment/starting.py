@@ -197,12 +197,14 @@ def _contiguous(module: nn.Module) -> list[tuple[str, Tensor]]:
 def plan(recipe: Recipe, model: nn.Module, backbone: Backbone, body: set[nn.Parameter]) -> Plan:
     """What learns when, from a completed recipe."""
     settings = recipe.model
-    if settings.freeze == "none" and not settings.head_epochs and settings.stage_decay == 1:
+    at_once = settings.stage_decay == 1 and not settings.unfreeze_every
+    if settings.freeze == "none" and not settings.head_epochs and at_once:
         return everything(model)
     if not isinstance(backbone, Backbone):
         raise SaccadeError(
             f"--freeze {settings.freeze}: {settings.name} has no stages to freeze; leave --freeze, "
-            "model.head_epochs and model.stage_decay out, or take --model unet with a --backbone.",
+            "model.head_epochs, model.stage_decay and model.unfreeze_every out, or take --model "
+            "unet with a --backbone.",
             name="bad-setting",
         )
     height, width = recipe.data.imgsz  # type: ignore[misc]

@@ -29,7 +29,7 @@ from saccade.recipe import Recipe, from_dict, make_recipe
 from saccade.training.run import RunFolder
 from saccade.tune.importance import importance
 from saccade.tune.outcome import Outcome, Trial, best_of, flat
-from saccade.tune.space import Rank, freed
+from saccade.tune.space import Rank, freed, reopened
 from saccade.tune.study import (
     ENDED,
     is_surplus,
@@ -65,6 +65,7 @@ class Search:
     metric: str
     limits: tuple[Limit, ...]
     base: Recipe
+    given: Recipe
     ranks: Sequence[Rank]
     trials: int
 
@@ -114,7 +115,7 @@ class Search:
         try:
             train(
                 self.dataset,
-                make_recipe(settings, self.base),
+                make_recipe(settings, reopened(self.base, self.given, settings)),
                 run,
                 reporter=replace(self.reporter, say=_silent, scored=watch),
             )

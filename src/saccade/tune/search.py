@@ -110,6 +110,7 @@ def begin(
     )
     # machines with other hardware would decide otherwise: what the first one decided holds for all
     base = from_dict(study.user_attrs["base"])
+    given = from_dict(study.user_attrs["keys"])
     ranks = space(base, free=wish.free, fixed=wish.fixed, vary=wish.vary)
     if not ranks:
         raise SaccadeError(
@@ -126,6 +127,8 @@ def begin(
         metric=metric,
         limits=wish.limits,
         base=base,
+        given=given,
         ranks=ranks,
-        trials=wish.trials,
+        # whoever founded the search may have asked for more
+        trials=max(wish.trials, int(study.user_attrs["trials"])),
     )

@@ -11,7 +11,7 @@ import numpy as np
 
 from saccade.errors import SaccadeError
 from saccade.models import catalog
-from saccade.recipe import KEYS, Recipe, all_keys, parse_setting
+from saccade.recipe import KEYS, Recipe, all_keys, from_dict, parse_setting
 from saccade.training.schedule import SCHEDULES
 
 COMPLEMENT = "1-"
@@ -234,3 +234,25 @@ def place(seed: int, number: int, name: str) -> float:
     """
     key = np.array([seed, (number << 32) + zlib.crc32(name.encode())], dtype=np.uint64)
     return float(np.random.Generator(np.random.Philox(key=key)).random())
+
+
+FOLLOW = {
+    "optimizer.name": ("optimizer",),
+    "model.name": ("model", "optimizer"),
+    "model.backbone": ("model", "optimizer"),
+    "model.weights": ("model", "optimizer", "train.epochs"),
+    "train.effort": ("train.epochs",),
+}
+"""Setting -> sections and settings that were decided for its value."""
+
+
+def reopened(base: Recipe, given: Recipe, settings: Mapping[str, Any]) -> Recipe:
+    """`base` as the user gave it where other `settings` make its decisions void."""
+    decided, asked = base.as_dict(), given.as_dict()
+    for name in {each for setting in settings for each in FOLLOW.get(setting, ())}:
+        section, _, key = name.partition(".")
+        if key:
+            decided[section][key] = asked[section][key]
+        else:
+            decided[section] = asked[section]
+    return from_dict(decided)

@@ -9,6 +9,7 @@ were learned late, hard pictures are missed on dev more often still.
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -209,12 +210,15 @@ def suspected(evidence: Evidence, part: str) -> list[str]:
     from cleanlab.filter import find_label_issues
 
     probabilities = rows["probabilities"][usable].astype(np.float64)
-    issues: Any = find_label_issues(
-        labels[usable],
-        probabilities / probabilities.sum(axis=1, keepdims=True),
-        return_indices_ranked_by="normalized_margin",
-        n_jobs=1,
-    )
+    with warnings.catch_warnings():
+        # that it says less of a class with a handful of examples is as it should be
+        warnings.simplefilter("ignore")
+        issues: Any = find_label_issues(
+            labels[usable],
+            probabilities / probabilities.sum(axis=1, keepdims=True),
+            return_indices_ranked_by="normalized_margin",
+            n_jobs=1,
+        )
     return [str(key) for key in rows["key"][usable][issues]]
 
 
