@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,12 +13,14 @@ from PIL import Image
 
 import saccade
 from saccade.errors import SaccadeError
+from saccade.experiment.assemble import _task
 from saccade.experiment.defaults import Facts, complete
 from saccade.recipe import make_recipe
 from saccade.training.checkpoint import load_checkpoint
 from saccade.training.device import choose
 from saccade.training.health import COLUMNS
 from saccade.training.rules.table import OPTIMISERS
+from saccade.types import Field
 
 FAST = {"model": "convnet", "epochs": 1, "batch": 128, "device": "cpu", "fraction": 0.4}
 
