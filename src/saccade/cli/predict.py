@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,6 +124,7 @@ def command(
             f"--save {save}: that is a file. Write --save=DIR, or put --save last."
         )
     from saccade import predict
+    from saccade.report.predictions import Album
 
     predictor = predict.load(run, device=device)
     limits = _given(conf=conf, iou=iou)
@@ -131,21 +133,36 @@ def command(
     if slide is None:
         predictor = predictor.selecting(**limits) if limits else predictor
         slide = _tiles(predictor, tiles, tile, batch)
-    answers: list[Prediction] = []
     files = [path for _, path in predict.expand(list(sources))]
+    values: list[dict[str, Any]] = []
+    lines: list[str] = []
+    failed: list[Prediction] = []
+    album: Album | None = None
     with output.reporter() as reporter:
         for start in range(0, len(files), CHUNK):
             some = files[start : start + CHUNK]
-            answers += slide(some) if slide else predictor(some, batch=batch)
-            reporter.progress("predicting", len(answers), len(files))
-    _tell(output, answers)
+            answers = slide(some) if slide else predictor(some, batch=batch)
+            if album is None and (save is not None or _has_masks(answers)):
+                folder = _folder(run, NEW if save is None else save, files)
+                album = Album(folder, pictures=save is not None)
+            masks = {} if album is None else album.add(answers)
+            for place, answer in enumerate(answers):
+                found = answer.as_dict()
+                values.append({**found, "mask": str(masks[place])} if place in masks else found)
+                if answer.result is None:
+                    failed.append(answer)
+                else:
+                    lines.append(f"{answer.source}  {in_words(answer.result.as_dict())}")
+            reporter.progress("predicting", len(values), len(files))
+    if album is not None and not lines:
+        with contextlib.suppress(OSError):  # nothing was written; what lay there before stays
+            album.folder.rmdir()
+    _tell(output, lines, failed)
     if slide is not None:
         output.note(slide.sentence())
-    values = [answer.as_dict() for answer in answers]
-    if save is not None or _has_masks(answers):
-        folder = _folder(run, NEW if save is None else save, files)
-        for position, path in _save(output, folder, answers, pictures=save is not None).items():
-            values[position]["mask"] = str(path)
+    if album is not None:
+        album.finish()
+        output.line(f"saved in {album.folder}")
     output.value(values)
 
 
@@ -178,21 +195,19 @@ def _tiles(predictor: Predictor, wanted: bool, side: int | None, batch: int) -> 
     return Tiles(predictor, side, batch=batch)
 
 
-def _tell(output: Output, answers: list[Prediction]) -> None:
-    failed = [answer for answer in answers if answer.error is not None]
-    if len(failed) == len(answers):
+def _tell(output: Output, lines: list[str], failed: list[Prediction]) -> None:
+    if failed and not lines:
         first = str(failed[0].error)
-        told = f"none of {len(answers)} pictures can be read. First: {first}"
+        told = f"none of {len(failed)} pictures can be read. First: {first}"
         raise SaccadeError(
-            first if len(answers) == 1 else told,
-            name="broken-file" if len(answers) == 1 else "broken-files",
+            first if len(failed) == 1 else told,
+            name="broken-file" if len(failed) == 1 else "broken-files",
             files=[answer.source for answer in failed],
         )
     for answer in failed:
         output.note(f"saccade: {answer.error}")
-    for answer in answers:
-        if answer.result is not None:
-            output.line(f"{answer.source}  {in_words(answer.result.as_dict())}")
+    for line in lines:
+        output.line(line)
 
 
 def _folder(run: str, save: str, files: list[Path]) -> Path:
@@ -231,19 +246,6 @@ def _has_masks(answers: list[Prediction]) -> bool:
     from saccade.types import Segmentation
 
     return any(isinstance(answer.result, Segmentation) for answer in answers)
-
-
-def _save(
-    output: Output, folder: Path, answers: list[Prediction], *, pictures: bool
-) -> dict[int, Path]:
-    """Write what was found; paths of masks by position. pictures: annotated ones and a table."""
-    from saccade.report.predictions import save_masks, save_predictions
-
-    masks = save_masks(folder, answers)
-    if pictures:
-        save_predictions(folder, answers)
-    output.line(f"saved in {folder}")
-    return masks
 
 
 def in_words(result: dict[str, Any]) -> str:

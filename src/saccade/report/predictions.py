@@ -21,43 +21,56 @@ from saccade.types import Segmentation
 TABLE = "predictions.csv"
 
 
-def save_predictions(folder: Path, answers: Sequence[Prediction]) -> Path:
-    """Write an annotated picture for every prediction, and predictions.csv; the table's path.
+class Album:
+    """Predictions on disk, written as they come, so that none has to stay in memory.
 
-    Pictures keep their names; of two with the same name the second becomes NAME-2. Columns of the
-    table: source, picture (the annotated one), what was found with a column per class, error.
+    Annotated pictures keep their names; of two with the same name the second becomes NAME-2.
+    Columns of the table, predictions.csv: source, picture (the annotated one), what was found with
+    a column per class, error. Masks are masks/NAME.png with class indices, a palette of colours and
+    the names as text ("classes", JSON), 16-bit grey with more than 256 classes, and classes.txt:
+    the folder with the pictures beside it, in images/, can be trained on as it is.
+
+    pictures: also annotated pictures and the table, not masks alone
     """
-    taken: set[str] = set()
-    rows = []
-    for answer in answers:
+
+    def __init__(self, folder: Path, *, pictures: bool) -> None:
+        self.folder = folder
+        self._pictures = pictures
+        self._names: set[str] = set()
+        self._mask_names: set[str] = set()
+        self._rows: list[dict[str, Any]] = []
+
+    def add(self, answers: Sequence[Prediction]) -> dict[int, Path]:
+        """Write these; paths of their masks by position."""
+        masks = {
+            position: self._add_mask(Path(answer.source), answer.result)
+            for position, answer in enumerate(answers)
+            if isinstance(answer.result, Segmentation)
+        }
+        if self._pictures:
+            self._rows += [self._add_picture(answer) for answer in answers]
+        return masks
+
+    def finish(self) -> None:
+        """Write the table."""
+        if self._pictures:
+            write_atomic(self.folder / TABLE, _csv(self._rows))
+
+    def _add_mask(self, source: Path, result: Segmentation) -> Path:
+        if not self._mask_names:
+            names = "".join(f"{label}\n" for label in result.classes)
+            write_atomic(self.folder / "classes.txt", names)
+        place = self.folder / "masks" / _free_name(source, self._mask_names, keep=".png")
+        write_atomic(place, mask_png(result))
+        return place
+
+    def _add_picture(self, answer: Prediction) -> dict[str, Any]:
         row: dict[str, Any] = {"source": answer.source}
         if answer.result is not None:
-            name = _free_name(Path(answer.source), taken)
-            _save_picture(Path(answer.source), folder / name, answer)
+            name = _free_name(Path(answer.source), self._names)
+            _save_picture(Path(answer.source), self.folder / name, answer)
             row |= {"picture": name, **flat(answer.result.as_dict())}
-        rows.append({**row, "error": answer.error or ""})
-    write_atomic(folder / TABLE, _csv(rows))
-    return folder / TABLE
-
-
-def save_masks(folder: Path, answers: Sequence[Prediction]) -> dict[int, Path]:
-    """Write masks/NAME.png for every answer that is a mask, and classes.txt; paths by position.
-
-    The files hold class indices with a palette of colours and the names as text ("classes", JSON);
-    with more than 256 classes 16-bit grey. The folder with the pictures beside it, in images/, can
-    be trained on as it is.
-    """
-    taken: set[str] = set()
-    places: dict[int, Path] = {}
-    for position, answer in enumerate(answers):
-        if isinstance(answer.result, Segmentation):
-            name = _free_name(Path(answer.source), taken, keep=".png")
-            places[position] = folder / "masks" / name
-            write_atomic(places[position], mask_png(answer.result))
-            names = "".join(f"{label}\n" for label in answer.result.classes)
-            if len(places) == 1:
-                write_atomic(folder / "classes.txt", names.encode())
-    return places
+        return {**row, "error": answer.error or ""}
 
 
 def mask_png(result: Segmentation) -> bytes:
