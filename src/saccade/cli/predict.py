@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,9 @@ from saccade.cli.output import Output
 from saccade.errors import SaccadeError
 
 if TYPE_CHECKING:
+    from saccade.experiment.prepare import Reporter
     from saccade.predict import Prediction, Predictor
+    from saccade.report.predictions import Album
     from saccade.tiled import Tiles
     from saccade.windows import SlidingWindows
 
@@ -134,36 +138,60 @@ def command(
         predictor = predictor.selecting(**limits) if limits else predictor
         slide = _tiles(predictor, tiles, tile, batch)
     files = [path for _, path in predict.expand(list(sources))]
-    values: list[dict[str, Any]] = []
-    lines: list[str] = []
-    failed: list[Prediction] = []
-    album: Album | None = None
+
+    def answer(some: list[Path]) -> list[Prediction]:
+        return slide(some) if slide else predictor(some, batch=batch)
+
+    def album(answers: list[Prediction]) -> Album | None:
+        if save is None and not _has_masks(answers):
+            return None
+        return Album(_folder(run, NEW if save is None else save, files), pictures=save is not None)
+
     with output.reporter() as reporter:
-        for start in range(0, len(files), CHUNK):
-            some = files[start : start + CHUNK]
-            answers = slide(some) if slide else predictor(some, batch=batch)
-            if album is None and (save is not None or _has_masks(answers)):
-                folder = _folder(run, NEW if save is None else save, files)
-                album = Album(folder, pictures=save is not None)
-            masks = {} if album is None else album.add(answers)
-            for place, answer in enumerate(answers):
-                found = answer.as_dict()
-                values.append({**found, "mask": str(masks[place])} if place in masks else found)
-                if answer.result is None:
-                    failed.append(answer)
-                else:
-                    lines.append(f"{answer.source}  {in_words(answer.result.as_dict())}")
-            reporter.progress("predicting", len(values), len(files))
-    if album is not None and not lines:
-        with contextlib.suppress(OSError):  # nothing was written; what lay there before stays
-            album.folder.rmdir()
-    _tell(output, lines, failed)
+        told = _answered(files, answer, album, reporter)
+    _tell(output, told)
     if slide is not None:
         output.note(slide.sentence())
-    if album is not None:
-        album.finish()
-        output.line(f"saved in {album.folder}")
-    output.value(values)
+    if told.album is not None:
+        told.album.finish()
+        output.line(f"saved in {told.album.folder}")
+    output.value(told.values)
+
+
+@dataclass
+class _Told:
+    """What was found: values for programs, lines for people, pictures that cannot be read."""
+
+    values: list[dict[str, Any]] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+    failed: list[Prediction] = field(default_factory=list)
+    album: Album | None = None
+
+
+def _answered(
+    files: list[Path],
+    answer: Callable[[list[Path]], list[Prediction]],
+    album: Callable[[list[Prediction]], Album | None],
+    reporter: Reporter,
+) -> _Told:
+    """Answer and save some pictures after the other, so that memory does not grow with them.
+
+    album: where answers like these are kept, None = nowhere
+    """
+    told = _Told()
+    for start in range(0, len(files), CHUNK):
+        answers = answer(files[start : start + CHUNK])
+        told.album = told.album or album(answers)
+        masks = {} if told.album is None else told.album.add(answers)
+        for place, each in enumerate(answers):
+            found = each.as_dict()
+            told.values.append({**found, "mask": str(masks[place])} if place in masks else found)
+            if each.result is None:
+                told.failed.append(each)
+            else:
+                told.lines.append(f"{each.source}  {in_words(each.result.as_dict())}")
+        reporter.progress("predicting", len(told.values), len(files))
+    return told
 
 
 def _given(**values: Any) -> dict[str, Any]:
@@ -195,18 +223,20 @@ def _tiles(predictor: Predictor, wanted: bool, side: int | None, batch: int) -> 
     return Tiles(predictor, side, batch=batch)
 
 
-def _tell(output: Output, lines: list[str], failed: list[Prediction]) -> None:
-    if failed and not lines:
-        first = str(failed[0].error)
-        told = f"none of {len(failed)} pictures can be read. First: {first}"
+def _tell(output: Output, told: _Told) -> None:
+    if told.failed and not told.lines:
+        if told.album is not None:
+            with contextlib.suppress(OSError):  # what lay there before stays
+                told.album.folder.rmdir()
+        first, many = str(told.failed[0].error), len(told.failed) > 1
         raise SaccadeError(
-            first if len(failed) == 1 else told,
-            name="broken-file" if len(failed) == 1 else "broken-files",
-            files=[answer.source for answer in failed],
+            f"none of {len(told.failed)} pictures can be read. First: {first}" if many else first,
+            name="broken-files" if many else "broken-file",
+            files=[answer.source for answer in told.failed],
         )
-    for answer in failed:
+    for answer in told.failed:
         output.note(f"saccade: {answer.error}")
-    for line in lines:
+    for line in told.lines:
         output.line(line)
 
 
