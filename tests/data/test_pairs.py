@@ -12,7 +12,7 @@ from PIL import Image
 from saccade.data.batches import encode_targets
 from saccade.data.dataset import Dataset
 from saccade.data.ingest import ingest
-from saccade.data.masks import find_coding, with_names
+from saccade.data.masks import find_coding, read_as, with_names
 from saccade.data.open import open_dataset
 from saccade.errors import SaccadeError
 
@@ -182,3 +182,17 @@ def test_real_sets_open_as_they_are(shared: Path) -> None:
     coco = open_dataset(shared / "coco128", task="segmentation")
     assert len(coco) == 72 and coco.fields[0].classes[:2] == ("person", "bicycle")
     assert "unlabeled" not in coco.fields[0].classes
+
+
+def test_masks_of_other_pictures_are_read_as_those_of_the_training(tmp_path: Path) -> None:
+    """Of the numbers 0, 1 and 2 other pictures hold but 0 and 1; 255 is not labelled there."""
+    for letter, values in (("a", [0, 1]), ("b", [1, 1])):
+        picture(tmp_path / "images" / f"{letter}.png")
+        save(tmp_path / "masks" / f"{letter}.png", mask_of(values))
+    found = read_as(open_dataset(tmp_path), ("0", "1", "2"))
+    mask = found.source.mask("masks/a.png", ("0", "1", "2"))  # type: ignore[attr-defined]
+    assert mask[0, :2].tolist() == [0, 1]
+    save(tmp_path / "masks" / "b.png", mask_of([1, 255]))
+    found = read_as(open_dataset(tmp_path), ("background", "foreground"))
+    mask = found.source.mask("masks/b.png", ("background", "foreground"))  # type: ignore[attr-defined]
+    assert mask[0, :2].tolist() == [1, -1]

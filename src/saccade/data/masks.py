@@ -123,6 +123,10 @@ class MaskFiles:
         return other
 
 
+UNNAMED = ("background", "foreground")
+"""Classes of masks of two numbers that no file names."""
+
+
 def find_coding(
     numbers: Iterable[int], mode: str, names: Mapping[int, str] | Sequence[str] | None
 ) -> Coding:
@@ -157,7 +161,7 @@ def find_coding(
 def _unnamed(found: list[int], mode: str) -> Coding:
     if len(found) <= 2 and mode != "P" and set(found) <= {0, 1, 255}:
         high = 1 if 1 in found else 255
-        return Coding(("background", "foreground"), {0: 0, high: 1}, named=False)
+        return Coding(UNNAMED, {0: 0, high: 1}, named=False)
     rest = [number for number in found if number != 255]
     void = mode == "P" or (len(rest) > 1 and max(rest) < SMALL)
     kept = rest if void else found
@@ -198,3 +202,20 @@ def with_names(dataset: Dataset, names: Sequence[str]) -> Dataset:
     )
     coding = replace(source.coding, classes=tuple(names), named=True)
     return replace(dataset, fields=fields, source=replace(source, coding=coding))
+
+
+def read_as(dataset: Dataset, classes: Sequence[str]) -> Dataset:
+    """Masks of unnamed numbers, read as those a network was trained on, of these classes.
+
+    Other pictures may lack some of the numbers, from which their meaning is guessed otherwise.
+    """
+    source = dataset.source
+    if not isinstance(source, MaskFiles) or source.coding.named or source.coding.instances:
+        return dataset
+    coding = source.coding
+    if all(name.isdecimal() for name in classes):
+        table = {int(name): place for place, name in enumerate(classes)}
+        coding = replace(coding, classes=tuple(classes), table={255: -1, **table})
+    elif tuple(classes) == UNNAMED and len(coding.classes) == 2:
+        coding = replace(coding, classes=UNNAMED)
+    return replace(dataset, source=replace(source, coding=coding))

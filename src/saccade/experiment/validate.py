@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from saccade.data.dataset import Dataset
+from saccade.data.masks import read_as
 from saccade.errors import SaccadeError
 from saccade.experiment.prepare import Prepared, Reporter, labels_of, make_batches, prepare_data
 from saccade.experiment.scoring import Recorder, defined, measures_as_dict, write_scores
@@ -116,6 +117,8 @@ def with_classes_of(dataset: Dataset, card: ModelCard) -> Dataset:
     there = {item.name: item for item in dataset.fields}
     orders: dict[str, list[int]] = {}
     for item in card.fields:
+        if item.kind == "mask":
+            dataset = read_as(dataset, item.classes)
         own = there.get(item.name)
         if own is None or own.kind != item.kind:
             raise _other(dataset, f"{item.name} ({item.kind})", [
