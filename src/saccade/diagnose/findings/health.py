@@ -70,9 +70,22 @@ def badly_scaled_initialisation(evidence: Evidence) -> Finding | None:
         },
         knob="initialisation",
         goal="fit training",
-        command=commands.retrain(evidence, commands.setting("model.init", "he")),
+        command=commands.retrain(evidence, *_scaled(evidence, table.shape[1])),
         expected_gain=0.98 * _reach(evidence),
     )
+
+
+DEEP = 10
+"""Layers from which on first weights alone hardly keep signals alive without norms between them
+(Ioffe and Szegedy 2015, https://arxiv.org/abs/1502.03167)."""
+
+
+def _scaled(evidence: Evidence, layers: int) -> list[str]:
+    """Settings that fit first weights to the layers' sizes, and keep signals so where it is deep."""
+    changes = [commands.setting("model.init", "he")]
+    if layers >= DEEP and commands.of_recipe(evidence, "model.norm") == "none":
+        changes.append(commands.setting("model.norm", "batch"))
+    return changes
 
 
 VANISHED = 1e-3
