@@ -81,7 +81,7 @@ DEEP = 10
 
 
 def _scaled(evidence: Evidence, layers: int) -> list[str]:
-    """Settings that fit first weights to the layers' sizes, and keep signals so where it is deep."""
+    """Settings that fit first weights to the layers' sizes and, in a deep network, keep them so."""
     changes = [commands.setting("model.init", "he")]
     if layers >= DEEP and commands.of_recipe(evidence, "model.norm") == "none":
         changes.append(commands.setting("model.norm", "batch"))
