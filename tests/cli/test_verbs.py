@@ -318,9 +318,16 @@ def test_pages_and_predictions_never_replace_what_is_there(
     page = pictures / "a.png"
     value = program.value("check", str(pictures), "--html", str(page), code=1)
     assert value["error"]["name"] == "inside-data"
-    (tmp_path / "masks").mkdir()
-    value = program.value("predict", RUN, str(pictures), "--save", str(tmp_path), code=1)
-    assert value["error"]["name"] == "exists"
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.png").write_text("mine")
+    for _ in range(2):
+        value = program.value(
+            "predict", RUN, str(pictures), "--save", str(tmp_path / "out"), code=1
+        )
+        assert value["error"]["name"] == "exists"
+    assert (tmp_path / "out" / "a.png").read_text() == "mine"
+    assert program("predict", RUN, str(pictures), "--save", str(tmp_path / "new"))[0] == 0
+    assert program("predict", RUN, str(pictures), "--save", str(tmp_path / "new"))[0] == 0
     assert program("predict", RUN, str(page), "--batch", "0")[0] == 2
 
 

@@ -231,3 +231,12 @@ def test_weights_of_classes_are_refused_where_a_task_has_none() -> None:
     dataset: Any = SimpleNamespace(fields=(Field(name="age", kind="values", classes=("age",)),))
     with pytest.raises(SaccadeError, match=r"data\.class_weights"):
         _task(make_recipe({"data.class_weights": "balanced"}), dataset, "regression")
+
+
+def test_without_anchors_only_the_cell_of_the_centre_answers() -> None:
+    """Sizes in cells reach any object; an anchor of a cell's size would leave large ones out."""
+    facts = facts_of("detection", 200, 320)
+    assert (
+        complete(make_recipe({"model": "yolo", "model.anchors": 0}), facts).model.rule == "centre"
+    )
+    assert complete(make_recipe({"model": "yolo"}), facts).model.rule is None

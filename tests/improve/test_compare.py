@@ -160,3 +160,15 @@ def test_a_run_on_a_table_of_the_same_pictures(tmp_path: Path) -> None:
     rows["key"] = [f"../../data/{key}" for key in rows["key"]]
     pair[1].write_table(pair[1].predictions("dev"), rows)
     assert compare(pair).examples == 600
+
+
+def test_a_single_group_proves_nothing(tmp_path: Path) -> None:
+    pair = runs(tmp_path, 0.0, 0.1)
+    for run in pair:
+        manifest = run.read_json(run.data)
+        for entry in manifest["examples"]:
+            entry["group"] = "one patient"
+        run.write_json(run.data, manifest)
+    found = compare(pair)
+    gain = found.gain[str(pair[1].root)]
+    assert found.p[str(pair[1].root)] == 1.0 and gain.low <= 0 < gain.high

@@ -165,15 +165,6 @@ def test_the_head_for_classes_is_all_that_a_detector_takes_out():
     assert yolo.build("yolo", backbone=catalog.create("resnet18")).strides == (8, 16, 32)
 
 
-def test_without_anchors_only_the_cell_of_the_centre_answers():
-    """Sizes in cells reach any object; an anchor of a cell's size would leave large ones out."""
-    model = catalog.network("yolo", num_classes=2, anchors=0)
-    assert model.rule == "centre"
-    box = torch.tensor([[10.0, 10.0, 210.0, 200.0]])
-    losses = model.eval().training_loss(torch.rand(1, 3, 224, 224), [box], [torch.tensor([1])])
-    assert losses["box"].item() > 0
-
-
 def test_objects_that_no_anchor_fits_are_told():
     model = catalog.network("yolo", num_classes=2, anchors=[[20, 20]] * 3)
     boxes = [torch.tensor([[0.0, 0.0, 100.0, 20.0], [0.0, 0.0, 30.0, 20.0]])]

@@ -143,9 +143,18 @@ def command(
         return slide(some) if slide else predictor(some, batch=batch)
 
     def album(answers: list[Prediction]) -> Album | None:
-        if save is None and not _has_masks(answers):
+        masks = _has_masks(answers)
+        if save is None and not masks:
             return None
-        return Album(_folder(run, NEW if save is None else save, files), pictures=save is not None)
+        found = Album(_folder(run, save or NEW, files), pictures=save is not None)
+        if there := found.taken(files, masks=masks):
+            raise SaccadeError(
+                f"--save {save}: {there[0]} is there already and would be overwritten. Name "
+                "another folder.",
+                name="exists",
+                files=[str(place) for place in there],
+            )
+        return found
 
     with output.reporter() as reporter:
         told = _answered(files, answer, album, reporter)
@@ -242,7 +251,6 @@ def _tell(output: Output, told: _Told) -> None:
 
 def _folder(run: str, save: str, files: list[Path]) -> Path:
     """Where to save; never among the pictures themselves, which would be overwritten."""
-    from saccade.report.predictions import TABLE
     from saccade.training.run import new_run
 
     if save == NEW:
@@ -258,16 +266,6 @@ def _folder(run: str, save: str, files: list[Path]) -> Path:
             name="inside-data",
             files=[save],
         )
-    if not (folder / TABLE).is_file():  # else they are predictions, which may be replaced
-        names = ("masks", "classes.txt", *(file.name for file in files))
-        there = [folder / name for name in names if (folder / name).exists()]
-        if there:
-            raise SaccadeError(
-                f"--save {save}: {there[0]} is there already and would be overwritten. Name "
-                "another folder.",
-                name="exists",
-                files=[str(place) for place in there],
-            )
     return folder
 
 

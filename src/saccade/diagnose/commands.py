@@ -168,7 +168,8 @@ def tabular(evidence: Evidence) -> bool:
     first = next((entry["key"] for entry in evidence.data.get("examples", ())), "")
     root = Path(root_of(evidence))
     # rows of a file and members of an archive are no files; a folder that is gone may come back
-    inside = "#" in first or root.is_file() or (root.is_dir() and not (root / first).exists())
+    gone = not root.exists()
+    inside = "#" in first if gone else not (root / first).is_file()
     return kinds <= TABULAR and not inside and not data_of(evidence).startswith("sample:")
 
 

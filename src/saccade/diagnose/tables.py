@@ -44,9 +44,15 @@ def write_table(evidence: Evidence, what: str, entries: Sequence[Entry]) -> Path
 
 
 def _no_copies(evidence: Evidence) -> list[Entry]:
-    """Training pictures that also lie in dev or test are left out."""
+    """Training pictures that also lie in dev or test are left out.
+
+    Where that would take more than half of them, all parts are drawn anew instead.
+    """
     copies = pictures.copies_in_training(evidence)
-    return [entry for entry in _examples(evidence) if entry["key"] not in copies]
+    examples = _examples(evidence)
+    if 2 * len(copies) > sum(entry["part"] == "train" for entry in examples):
+        return _redrawn(evidence)
+    return [entry for entry in examples if entry["key"] not in copies]
 
 
 def _no_suspects(evidence: Evidence) -> list[Entry]:

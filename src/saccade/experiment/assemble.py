@@ -138,8 +138,8 @@ def assemble(
         hardware=hardware,
         make=partial(_optimizer, plan=built.plan),
         frozen=built.plan.frozen,
+        processes=processes,
     )
-    # free memory is not the same everywhere, and what was decided must be
     recipe = Recipe.model_validate(processes.told(recipe.as_dict()))
     told = processes_sentences(model, recipe.train.batch or 1, train.smallest, processes)
     dev = prepared.rows("dev")
@@ -270,7 +270,7 @@ def _task(recipe: Recipe, dataset: Dataset, name: str) -> Task:
         "gaps": recipe.loss.gaps,
         "gap_width": recipe.loss.gap_width,
     }
-    if [field.kind for field in dataset.fields] != ["label"]:
+    if [field.kind for field in dataset.fields].count("label") != 1:
         # classes of whole pictures are weighted example by example
         wanted["class_weights"] = recipe.data.class_weights.replace("none", "")
     options = {key: value for key, value in wanted.items() if value}

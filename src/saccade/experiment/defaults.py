@@ -133,6 +133,8 @@ def complete(recipe: Recipe, facts: Facts) -> Recipe:
             "name": name,
             "stem": "small" if small and "stem" in catalog.options(name) else None,
             "weights": "none",
+            # sizes in cells can be anything, which only the cell of the centre can reach
+            "rule": "centre" if recipe.model.anchors == 0 else None,
             **_transfer(facts, epochs),
         },
         "optimizer": {

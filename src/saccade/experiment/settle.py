@@ -19,6 +19,7 @@ from saccade.tasks import table
 from saccade.training.device import Hardware
 from saccade.training.finder import suggest, sweep
 from saccade.training.memory import bytes_per_example, free_memory, parts_that_fit
+from saccade.training.processes import ALONE, Processes
 from saccade.types import Batch
 
 COPIES = 4
@@ -34,23 +35,25 @@ def settle(
     hardware: Hardware,
     make: Callable[[Recipe, nn.Module], Optimizer],
     frozen: Collection[str] = (),
+    processes: Processes = ALONE,
 ) -> tuple[Recipe, list[str]]:
     """The recipe with its last open values, and what was decided, for the user.
 
     make: the optimiser of a network as a recipe has it;  frozen: parameters that never learn.
     """
     check_fits_task(recipe)
-    _check_norms(recipe, model, task, train, hardware)
+    _check_norms(recipe, model, task, train, hardware, frozen)
     told: list[str] = []
     if recipe.train.accumulate is None:
-        count = _pieces(recipe, model, task, train, hardware, frozen)
+        # free memory is not the same everywhere, and what follows must be
+        count = processes.told(_pieces(recipe, model, task, train, hardware, frozen))
         recipe = _changed(recipe, "train", accumulate=count)
         if count > 1:
             told.append(
                 f"memory: each batch of {recipe.train.batch} passes in {count} pieces, one update "
                 f"for all of them{_norm_warning(model)}"
             )
-            _check_norms(recipe, model, task, train, hardware)
+            _check_norms(recipe, model, task, train, hardware, frozen)
     if recipe.optimizer.lr0 == "auto":
         swept = sweep(
             model,
@@ -105,16 +108,25 @@ def _pieces(
 
 
 def _check_norms(
-    recipe: Recipe, model: nn.Module, task: Task, train: Batches, hardware: Hardware
+    recipe: Recipe,
+    model: nn.Module,
+    task: Task,
+    train: Batches,
+    hardware: Hardware,
+    frozen: Collection[str],
 ) -> None:
     """Batch norm over maps of one place cannot learn from one example at a time."""
     pieces = recipe.train.accumulate or 1
     if train.smallest // pieces > 1 or not _norm_warning(model):
         return
     one = next(train.epoch(0)).part(0, 1)
+    trial = copy.deepcopy(model).train()
+    for name, module in trial.named_modules():
+        if module._parameters and all(f"{name}.{each}" in frozen for each in module._parameters):
+            module.eval()  # its statistics stand still
     try:
         with hardware.autocast(), torch.no_grad(), torch.random.fork_rng(devices=[]):
-            task.loss(copy.deepcopy(model).train(), one)
+            task.loss(trial, one)
     except ValueError as error:
         raise SaccadeError(
             "train.batch: batch norm cannot learn from a single example here, and some batches or "

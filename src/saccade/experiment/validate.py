@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -125,13 +126,24 @@ def with_classes_of(dataset: Dataset, card: ModelCard) -> Dataset:
                 f"{name} ({each.kind})" for name, each in there.items()
             ])  # fmt: skip
         if item.kind in ("values", "points"):
-            if set(own.classes) != set(item.classes):
-                raise _other(dataset, ", ".join(item.classes), own.classes)
-            orders[item.name] = [own.classes.index(name) for name in item.classes]
+            orders[item.name] = _places(dataset, own.classes, item.classes)
     examples = tuple(
         replace(example, target=_reordered(example.target, orders)) for example in dataset.examples
     )
     return replace(dataset, fields=card.fields, examples=examples if orders else dataset.examples)
+
+
+def _places(dataset: Dataset, there: Sequence[str], wanted: Sequence[str]) -> list[int]:
+    """Where each wanted number or point stands in the data; others there are left out.
+
+    A single one, and numbers without names (an object's value0, value1), go by position.
+    """
+    nameless = all(re.fullmatch(r"value\d+", name) for name in there)
+    if len(there) == len(wanted) and (nameless or len(wanted) == 1):
+        return list(range(len(wanted)))
+    if not set(wanted) <= set(there):
+        raise _other(dataset, ", ".join(wanted), there)
+    return [there.index(name) for name in wanted]
 
 
 def _reordered(target: Mapping[str, Any], orders: Mapping[str, list[int]]) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from saccade.data.manifest import groups_of
 from saccade.errors import SaccadeError
 from saccade.improve.metrics import Array, Metric, Scores, class_weights, find_metric, known_metrics
 from saccade.limits import COSTS, Limit, costs
-from saccade.ops.intervals import bootstrap, unit_sums, units
+from saccade.ops.intervals import bootstrap, unit_sums, units, widened
 from saccade.ops.paired import mcnemar, two_sided
 from saccade.predict import load
 from saccade.training.run import RunFolder
@@ -157,12 +157,13 @@ def _gain(best: Scores, other: Scores, metric: Metric) -> tuple[Measure, float]:
     times = random.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=draws)
     replicates = difference(times.astype(np.float64) @ sums)
     low, high = np.nanquantile(replicates, (0.025, 0.975))
-    measure = Measure(
-        value=value, low=min(float(low), value), high=max(float(high), value), n=len(both)
-    )
+    count = len(both) if best.groups is None else len(set(best.groups))
+    low, high = widened(value, min(float(low), value), max(float(high), value), count)
+    measure = Measure(value=value, low=low, high=high, n=count)
     if _exact(best, metric):
         return measure, mcnemar(best.error > 0.5, other.error > 0.5)
-    return measure, two_sided(replicates)
+    # all of a few lean the same way by chance: as with so many coins
+    return measure, max(two_sided(replicates), 2.0 ** (1 - count))
 
 
 def _entry(run: RunFolder, scores: Scores, metric: Metric, limits: Sequence[Limit]) -> Entry:

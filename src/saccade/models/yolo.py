@@ -68,8 +68,7 @@ class Yolo(nn.Module):
         self.backbone: nn.Module = backbone
         self.used = places[-(max(2, count) if neck is Passthrough else count) :]
         self.neck = neck([backbone.channels[place] for place in self.used])
-        # sizes in cells can be anything, which only the rule of the centre's cell can reach
-        self.rule: Rule = "centre" if anchors == 0 else rule
+        self.rule: Rule = rule
         self.num_classes = num_classes
         channels: tuple[int, ...] = self.neck.channels  # type: ignore[assignment]
         given = None if isinstance(anchors, int) else _given(anchors, len(channels))

@@ -74,14 +74,14 @@ def mean_interval(
         # all groups alike: the bootstrap sees no spread, a trial per group does
         low, high = wilson(value * count, count, level)
     else:
-        low, high = _widened(value, low, high, count, level)
-    if table.min() >= 0 and table.max() <= 1:
-        low, high = max(0.0, low), min(1.0, high)
+        low, high = widened(value, low, high, count, level)
+    low = max(0.0, low) if table.min() >= 0 else low
+    high = min(1.0, high) if table.max() <= 1 else high
     return value, low, high, count
 
 
-def _widened(
-    value: float, low: float, high: float, count: int, level: float
+def widened(
+    value: float, low: float, high: float, count: int, level: float = 0.95
 ) -> tuple[float, float]:
     """A bootstrap interval as wide as a small sample asks for.
 

@@ -48,6 +48,8 @@ class Album:
             if isinstance(answer.result, Segmentation)
         }
         if self._pictures:
+            if not self._rows:
+                self.finish()  # the table marks the folder as ours from the first picture on
             self._rows += [self._add_picture(answer) for answer in answers]
         return masks
 
@@ -55,6 +57,16 @@ class Album:
         """Write the table."""
         if self._pictures:
             write_atomic(self.folder / TABLE, _csv(self._rows))
+
+    def taken(self, sources: Sequence[Path], *, masks: bool) -> list[Path]:
+        """What lies where these pictures would be written, unless it is an older album."""
+        if (self.folder / TABLE).is_file():
+            return []
+        names: set[str] = set()
+        places = [self.folder / _free_name(source, names) for source in sources]
+        if masks:
+            places += [self.folder / "masks", self.folder / "classes.txt"]
+        return [place for place in places if place.exists()]
 
     def _add_mask(self, source: Path, result: Segmentation) -> Path:
         if not self._mask_names:

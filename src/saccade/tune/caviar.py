@@ -115,7 +115,7 @@ class Search:
         try:
             train(
                 self.dataset,
-                make_recipe(settings, reopened(self.base, self.given, settings)),
+                self._recipe(settings, run),
                 run,
                 reporter=replace(self.reporter, say=_silent, scored=watch),
             )
@@ -133,6 +133,12 @@ class Search:
             trial.set_user_attr(ENDED, True)
             watch.give_up(f"{self.metric} is not defined on these pictures")
         return values[self.metric]
+
+    def _recipe(self, settings: dict[str, Any], run: RunFolder) -> Recipe:
+        """Of a trial; one that is taken up again goes on as it was decided."""
+        if run.data.is_file():
+            return from_dict(_without_origin(run))
+        return make_recipe(settings, reopened(self.base, self.given, settings))
 
     # --- what came of it ---
 

@@ -77,7 +77,8 @@ def parse(data: bytes, key: str) -> dict[str, Any]:
         lame = [row for row in found[name] if needed not in row or "id" not in row]
         if lame:
             raise _bad(key, f"{len(lame)} of {name!r} lack an id or a {needed}")
-    ids = Counter(str(row["id"]) for row in found["images"])
+    listed = {(str(row["id"]), str(row["file_name"])) for row in found["images"]}
+    ids = Counter(number for number, _ in listed)
     twice = [number for number, count in ids.items() if count > 1]
     if twice:
         raise _bad(

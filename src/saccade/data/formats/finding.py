@@ -115,12 +115,15 @@ def _common(one: Sequence[str], other: Sequence[str]) -> int:
     return count
 
 
-def missing(tree: Tree, names: Sequence[str], total: int) -> list[Notice]:
-    """Pictures that annotations name and that are not there; an error where most are missing."""
+def missing(tree: Tree, names: Sequence[str], total: int, *, most: float = 0.5) -> list[Notice]:
+    """Pictures that annotations name and that are not there.
+
+    Raises SaccadeError where more than the share `most` is missing.
+    """
     if not names:
         return []
     told = f"{len(names)} of {total} annotated pictures are not there, such as {shown(names)}"
-    if len(names) * 2 > total:
+    if len(names) > most * total:
         raise SaccadeError(
             f"{printable(tree.root)}: {told}; give the folder that holds pictures and annotations",
             name="missing-files",

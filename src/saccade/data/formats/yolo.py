@@ -206,7 +206,9 @@ def listed_pictures(
             lost += found[1]
             for key in found[0]:
                 listed.setdefault(key, part)
-    told = missing(tree, lost, len(listed) + len(lost))
+    gone = list(dict.fromkeys(lost))
+    # one part alone may have been fetched
+    told = missing(tree, gone, len(listed) + len(gone), most=0.5 if not listed else 1.0)
     if absent and listed:
         message = f"the settings name {', '.join(absent)}, which is not there"
         told.append(Notice(name="missing-folder", severity="warning", message=message))
