@@ -504,6 +504,7 @@ class Preprocessing:
     mean, std      per channel, on the 0..1 scale: input = (pixel / 255 - mean) / std
     background     RGB 0..255 that transparent pixels are laid on
     margin         crop only: the shorter side is scaled to margin times the input before the cut
+    max_pixels     of a picture; larger ones are refused before they are decoded
     """
 
     height: int
@@ -514,6 +515,7 @@ class Preprocessing:
     std: tuple[float, ...]
     background: tuple[int, int, int] = (255, 255, 255)
     margin: float = 1.0
+    max_pixels: int = 50_000_000
 
     def __post_init__(self) -> None:
         _check(min(self.height, self.width) > 0, "preprocessing: empty input")

@@ -240,3 +240,12 @@ def test_without_anchors_only_the_cell_of_the_centre_answers() -> None:
         complete(make_recipe({"model": "yolo", "model.anchors": 0}), facts).model.rule == "centre"
     )
     assert complete(make_recipe({"model": "yolo"}), facts).model.rule is None
+
+
+def test_pictures_as_large_as_in_training_are_taken_in_use(tmp_path: Path) -> None:
+    """What a training was told to decode its network must not refuse afterwards."""
+    trained = train(tmp_path, {"data.max_pixels": 90}, epochs=1)
+    for side, known in ((9, True), (10, False)):
+        Image.new("L", (side, side)).save(tmp_path / f"{side}.png")
+        (answer,) = trained.predict(tmp_path / f"{side}.png")
+        assert (answer.result is not None) == known

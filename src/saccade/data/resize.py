@@ -45,11 +45,15 @@ def read_picture(data: bytes | np.ndarray, preprocessing: Preprocessing) -> tupl
     if isinstance(data, np.ndarray):
         pixels = from_array(data, channels=channels, background=background)
         return pixels, (pixels.shape[0], pixels.shape[1])
-    head = header(data)
+    most = preprocessing.max_pixels
+    head = header(data, max_pixels=most)
     size = (head.height, head.width)
     canvas = canvas_of(preprocessing.height, preprocessing.width, preprocessing.margin)
     needed = side_needed(size, canvas, preprocessing.fit)
-    return decode(data, channels=channels, background=background, at_least=needed), size
+    pixels = decode(
+        data, channels=channels, background=background, max_pixels=most, at_least=needed
+    )
+    return pixels, size
 
 
 Box = tuple[float, float, float, float]

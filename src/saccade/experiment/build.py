@@ -115,6 +115,7 @@ def _card(
             mean=recipe.data.mean or (),
             std=recipe.data.std or (),
             background=recipe.data.background,
+            max_pixels=recipe.data.max_pixels,
         ),
         task_arguments=task.arguments(),
         data={
