@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from saccade.data.manifest import groups_of
 from saccade.ops.intervals import mean_interval
 from saccade.types import Evidence, Measure
 
@@ -35,8 +36,9 @@ def errors_by_source(evidence: Evidence) -> dict[str, dict[str, Measure]]:
     found: dict[str, dict[str, Measure]] = {}
     for part, rows in evidence.predictions.items():
         names = np.array([known.get(str(key), "") for key in rows["key"]], dtype=object)
+        groups = groups_of(evidence.data, rows["key"])
         found[part] = {
-            name: _error(rows["error"][names == name]) for name in sorted(set(names) - {""})
+            name: _error(rows["error"], groups, names == name) for name in sorted(set(names) - {""})
         }
     return {part: own for part, own in found.items() if own}
 
@@ -50,8 +52,9 @@ def sources(evidence: Evidence) -> dict[str, str]:
     }
 
 
-def _error(values: np.ndarray) -> Measure:
-    value, low, high, count = mean_interval(values)
+def _error(values: np.ndarray, groups: list[str] | None, chosen: np.ndarray) -> Measure:
+    member = None if groups is None else np.array(groups, dtype=object)[chosen].astype(str)
+    value, low, high, count = mean_interval(values[chosen], member)
     return Measure(value=value, low=low, high=high, n=count)
 
 

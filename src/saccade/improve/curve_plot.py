@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
@@ -27,7 +26,8 @@ def draw_curve(curve: Curve, path: Path) -> None:
     axes.fill_between(span, factor * low, factor * high, color=BLUE, alpha=0.12, lw=0)
     axes.plot(span, factor * middle, color=BLUE, lw=1.8, label="power law, 95 % interval")
     for number, point in enumerate(curve.points):
-        value, below, above, _ = mean_interval(np.array(list(point.errors.values())))
+        groups = [point.groups[key] for key in point.errors] if point.groups else None
+        value, below, above, _ = mean_interval(list(point.errors.values()), groups)
         reach = [[factor * (value - below)], [factor * (above - value)]]
         label = "measured on dev" if number == 0 else None
         axes.errorbar(

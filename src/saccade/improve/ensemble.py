@@ -11,10 +11,11 @@ import numpy as np
 from torch import Tensor
 
 from saccade.data.dataset import Dataset
+from saccade.data.manifest import groups_of
 from saccade.errors import SaccadeError
 from saccade.experiment.prepare import Reporter
 from saccade.experiment.validate import Validation, validate
-from saccade.ops.intervals import bootstrap
+from saccade.ops.intervals import bootstrap, widened
 from saccade.predict import load
 from saccade.training.run import RunFolder
 from saccade.types import ENSEMBLE, OWN, Measure, ModelCard
@@ -172,7 +173,8 @@ def _gain(folder: RunFolder, runs: Sequence[RunFolder]) -> Gain:
     others = np.stack([[errors[key] for key in own] for errors in members])
     errors = np.array(list(own.values()))
     best = others[np.nanmean(others, axis=1).argmin()]
-    return Gain(mean=_paired(others.mean(0) - errors), best=_paired(best - errors))
+    groups = groups_of(runs[0].read_json(runs[0].data), own)
+    return Gain(mean=_paired(others.mean(0) - errors, groups), best=_paired(best - errors, groups))
 
 
 def _errors(run: RunFolder) -> dict[str, float]:
@@ -180,9 +182,13 @@ def _errors(run: RunFolder) -> dict[str, float]:
     return dict(zip(table["key"].to_pylist(), table["error"].to_pylist(), strict=True))
 
 
-def _paired(differences: np.ndarray) -> Measure:
-    """The mean difference of examples, with the interval of resampling examples."""
-    known = differences[np.isfinite(differences)]
-    columns = np.stack([known, np.ones_like(known)], axis=1)
-    low, high = bootstrap(columns, lambda sums: sums[:, 0] / sums[:, 1])
-    return Measure(value=float(known.mean()), low=low, high=high, n=len(known))
+def _paired(differences: np.ndarray, groups: Sequence[str] | None) -> Measure:
+    """The mean difference of examples, with the interval of resampling examples or groups."""
+    known = np.isfinite(differences)
+    columns = np.stack([differences[known], np.ones(known.sum())], axis=1)
+    member = None if groups is None else np.asarray(groups)[known]
+    low, high = bootstrap(columns, lambda sums: sums[:, 0] / sums[:, 1], groups=member)
+    value, count = float(differences[known].mean()), len(columns)
+    units = count if member is None else len(np.unique(member))
+    low, high = widened(value, low, high, units)
+    return Measure(value=value, low=low, high=high, n=units)
