@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -249,3 +251,21 @@ def test_pictures_as_large_as_in_training_are_taken_in_use(tmp_path: Path) -> No
         Image.new("L", (side, side)).save(tmp_path / f"{side}.png")
         (answer,) = trained.predict(tmp_path / f"{side}.png")
         assert (answer.result is not None) == known
+
+
+def test_thumbnails_show_what_the_network_sees(tmp_path: Path) -> None:
+    """Masks and places are told in the input, which is the middle of a larger canvas."""
+    for name in ("a", "b"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for place in range(10):
+            pixels = np.random.default_rng([place, ord(name)]).integers(0, 200, (40, 40), np.uint8)
+            pixels[10:30, 10:30] = 255
+            Image.fromarray(pixels).save(tmp_path / "data" / name / f"{place}.png")
+    settings = {"data.fit": "crop", "data.margin": 2.0, "data.imgsz": [20, 20]}
+    trained = saccade.train(
+        tmp_path / "data", project=tmp_path / "runs", settings=settings, model="convnet", epochs=1
+    )
+    jpegs = trained.folder.read_table(trained.folder.thumbnails("dev"))["jpeg"].to_pylist()
+    for jpeg in jpegs:
+        seen = np.asarray(Image.open(io.BytesIO(jpeg)))
+        assert seen.shape == (20, 20) and seen.min() > 240

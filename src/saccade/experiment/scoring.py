@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from saccade.data.dataset import Dataset
+from saccade.data.ingest import Ingested
 from saccade.data.manifest import plain
 from saccade.experiment.mask_records import MaskRecords, mask_field
 from saccade.protocols import Metric
@@ -90,12 +91,17 @@ def _views(batch: Batch) -> list[list[float]]:
 
 
 def write_scores(
-    run: RunFolder, split: str, recorder: Recorder, metric: Metric, dataset: Dataset, pixels: Tensor
+    run: RunFolder,
+    split: str,
+    recorder: Recorder,
+    metric: Metric,
+    dataset: Dataset,
+    ingested: Ingested,
 ) -> None:
     """predictions/<split>.parquet, its thumbnails, and the details of the metric."""
     columns = recorder.columns(dataset)
     run.write_table(run.predictions(split), columns)
-    run.write_table(run.thumbnails(split), _thumbnails(columns, pixels))
+    run.write_table(run.thumbnails(split), _thumbnails(columns, ingested))
     details = run.read_json(run.details) if run.details.is_file() else {}
     run.write_json(run.details, {**details, split: metric.details()})
 
@@ -143,8 +149,11 @@ def _result_columns(results: Sequence[Any]) -> dict[str, list[Any]]:
     return columns
 
 
-def _thumbnails(columns: Mapping[str, Any], pixels: Tensor) -> dict[str, Any]:
-    """Small JPEGs: of every example, or of the worst and a regular sample where there are many."""
+def _thumbnails(columns: Mapping[str, Any], ingested: Ingested) -> dict[str, Any]:
+    """Small JPEGs: of every example, or of the worst and a regular sample where there are many.
+
+    Of what the network sees, the middle of the canvas; with boxes, of all of the canvas.
+    """
     losses = np.nan_to_num(columns["loss"], nan=-np.inf)
     side = WITH_MASK if "true_mask" in columns else THUMBNAIL
     chosen = np.arange(len(losses))
@@ -153,12 +162,21 @@ def _thumbnails(columns: Mapping[str, Any], pixels: Tensor) -> dict[str, Any]:
         sample = np.linspace(0, len(losses) - 1, MOST_THUMBNAILS // 2).astype(int)
         chosen = np.unique(np.concatenate([worst, sample]))
     indices = np.asarray(columns["index"])[chosen]
-    side = DETAILED if "boxes" in columns else side
+    whole = "boxes" in columns
+    side = DETAILED if whole else side
     return {
         "index": indices,
         "key": [columns["key"][place] for place in chosen],
-        "jpeg": [_jpeg(pixels[index], side) for index in indices.tolist()],
+        "jpeg": [_jpeg(_middle(ingested, index, whole), side) for index in indices.tolist()],
     }
+
+
+def _middle(ingested: Ingested, index: int, whole: bool) -> Tensor:
+    pixels = ingested.pixels[index]
+    if whole:
+        return pixels
+    top, left = (pixels.shape[1] - ingested.height) // 2, (pixels.shape[2] - ingested.width) // 2
+    return pixels[:, top : top + ingested.height, left : left + ingested.width]
 
 
 def _jpeg(pixels: Tensor, side: int) -> bytes:

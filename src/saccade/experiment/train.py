@@ -303,7 +303,7 @@ def _finish(experiment: Experiment, progress: Progress) -> None:
             continue
         recorder = Recorder()
         measures, metric, _ = _evaluate(final, batches, recorder)
-        write_scores(run, split, recorder, metric, prepared.dataset, prepared.ingested.pixels)
+        write_scores(run, split, recorder, metric, prepared.dataset, prepared.ingested)
     run.write_card(replace(card, metrics=measures_as_dict(measures)))
     _write_dynamics(experiment, progress)
 

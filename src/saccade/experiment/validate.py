@@ -98,7 +98,7 @@ def validate(
     if own:
         if split == "test":
             _count_look(run, measures)
-        write_scores(run, split, recorder, metric, prepared.dataset, prepared.ingested.pixels)
+        write_scores(run, split, recorder, metric, prepared.dataset, prepared.ingested)
     return Validation(
         run=str(run.root),
         task=card.task,
