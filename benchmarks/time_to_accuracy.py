@@ -165,9 +165,7 @@ def figures_of(races: list[dict[str, Way]], given: argparse.Namespace) -> list[F
         best = PLAIN if to_plain else min(peers, key=peers.__getitem__)
         share, most = medians[OURS] / peers[best], HALF if to_plain else THIRD
         figures.append(
-            Figure(
-                f"ours, share of {best}'s time", f"{share:.2f}", f"<= {most:.2f}", share <= most
-            )
+            Figure(f"ours, share of {best}'s time", f"{share:.2f}", f"<= {most:.2f}", share <= most)
         )
     return figures
 
