@@ -127,10 +127,10 @@ def with_classes_of(dataset: Dataset, card: ModelCard) -> Dataset:
             ])  # fmt: skip
         if item.kind in ("values", "points"):
             orders[item.name] = _places(dataset, own.classes, item.classes)
-    examples = tuple(
-        replace(example, target=_reordered(example.target, orders)) for example in dataset.examples
-    )
-    return replace(dataset, fields=card.fields, examples=examples if orders else dataset.examples)
+    examples = dataset.examples
+    if orders:
+        examples = tuple(replace(each, target=_reordered(each.target, orders)) for each in examples)
+    return replace(dataset, fields=card.fields, examples=examples)
 
 
 def _places(dataset: Dataset, there: Sequence[str], wanted: Sequence[str]) -> list[int]:

@@ -39,8 +39,8 @@ def leakage(evidence: Evidence) -> Finding | None:
         name="leakage",
         # a single pair proves no habit, and costs next to nothing
         severity="error" if measured.low >= MANY else "warning" if measured.low >= SOME else "info",
-        message=f"{int(copied.sum())} of {len(copied)} {part} pictures, or others of their "
-        "group, lie in the training part as well: the measured error is too good.",
+        message=f"{int(copied.sum())} of {len(copied)} {part} pictures{_or_group(evidence)} lie in "
+        "the training part as well: the measured error is too good.",
         evidence={
             "part": part,
             "leaked": signals.shown(measured),
@@ -53,6 +53,11 @@ def leakage(evidence: Evidence) -> Finding | None:
         command=commands.without(evidence, "copies"),
         expected_gain=max(gain, measured.value * 0.1),
     )
+
+
+def _or_group(evidence: Evidence) -> str:
+    grouped = any(entry.get("group") for entry in evidence.data.get("examples", ()))
+    return ", or others of their group," if grouped else ""
 
 
 def _optimism(evidence: Evidence, copied: np.ndarray) -> float:
