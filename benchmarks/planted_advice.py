@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from planted_sets import PooledSet, write_table
 
 from saccade import api
 from saccade.cli.main import main as saccade
@@ -18,19 +17,22 @@ from saccade.types import Finding
 
 
 def advised(
-    told: Diagnosis, faults: list[Finding], pool: PooledSet, folder: Path, *, train: bool
+    told: Diagnosis, faults: list[Finding], folder: Path, clean: Path | None
 ) -> dict[str, Any] | None:
-    """What the first fault's command brought, remembered for as long as the command is the same."""
+    """What the first fault's command brought, remembered for as long as the command is the same.
+
+    clean: table of pictures that nobody has seen; None only looks up what is known.
+    """
     command = faults[0].command
     place = folder / "advised.json"
     known = json.loads(place.read_text(encoding="utf-8")) if place.is_file() else {}
-    if command not in known and train:
-        known[command] = follow(told, command, pool, folder)
+    if command not in known and clean is not None:
+        known[command] = follow(told, command, clean, folder)
         place.write_text(json.dumps(known), encoding="utf-8")
     return known.get(command)
 
 
-def follow(told: Diagnosis, command: str, pool: PooledSet, folder: Path) -> dict[str, Any]:
+def follow(told: Diagnosis, command: str, clean: Path, folder: Path) -> dict[str, Any]:
     """Run the command; error on the clean part before and after, and the change.
 
     The interval of the change is a bootstrap over the same pictures. "unchanged" tells that the
@@ -45,9 +47,6 @@ def follow(told: Diagnosis, command: str, pool: PooledSet, folder: Path) -> dict
         return {"failed": code}
     run = folder / "advised" / told.evidence.task / "run"
     shutil.rmtree(run / "weights" / "last", ignore_errors=True)
-    clean = write_table(
-        [(path, label, "") for path, label in pool.clean], pool.folder / "clean.csv"
-    )
     before, after = _wrong(told.evidence.run, clean), _wrong(str(run), clean)
     if before is None or after is None:
         return {"before": 1.0, "after": None if after is None else float(after.mean())}

@@ -127,8 +127,21 @@ def run_cell(cell: Cell, pool: PooledSet, work: Path, *, advice: bool = False) -
         "failed": found.get("failed"),
         "trained_s": found.get("seconds", round(trained, 1)),
         "diagnosed_s": round(seconds, 1),
-        "followed": advised(told, faults, pool, folder, train=advice) if faults else None,
+        "followed": advised(told, faults, folder, _clean(cell, pool, work) if advice else None)
+        if faults
+        else None,
     }
+
+
+def _clean(cell: Cell, pool: PooledSet, work: Path) -> Path:
+    """The clean part as the cell's network is meant to see it, as a table."""
+    kind, _, dose = settings_of(cell, work)
+    if kind is None or kind.clean is None:
+        return write_table([(*each, "") for each in pool.clean], pool.folder / "clean.csv")
+    place = pool.folder / "plants" / cell.name
+    place.mkdir(parents=True, exist_ok=True)
+    rows = kind.clean(pool, cell.seed, dose, place)
+    return write_table(rows, pool.folder / f"clean.{cell.name}.csv")
 
 
 def _run(cell: Cell, pool: PooledSet, work: Path, folder: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from planted_rows import (
     leaked,
     marked,
     mismatched,
+    mismatched_clean,
     noisy_labels,
     other_card,
     unbalanced,
@@ -51,6 +52,7 @@ class Kind:
     that the rows leave out, or on a set of other things.
 
     rows     writes the data; its strength is `doses`;  after: changes the finished run
+    clean    writes the clean part, where what the network is meant for is not like the pool
     right    further findings that name this fault
     """
 
@@ -58,9 +60,12 @@ class Kind:
     weak: Settings = field(default_factory=dict)
     doses: tuple[float, float] = (0.0, 0.0)
     rows: Rows | None = None
+    clean: Rows | None = None
     after: Callable[[Path, float], None] | None = None
     right: tuple[str, ...] = ()
 
+
+BARE: Settings = {"model": "lenet5_modern", "model.norm": "none", "imgsz": 32}
 
 DEEP: Settings = {"model": "plain20", "model.norm": "none"}
 
@@ -71,16 +76,22 @@ KINDS: dict[str, Kind] = {
         weak={**PLAIN, "fraction": 0.5, "*epochs": 2},
         right=("too-few-examples",),
     ),
-    "data-mismatch": Kind(rows=mismatched, doses=(2.0, 0.8), right=("preprocessing-mismatch",)),
+    "data-mismatch": Kind(
+        rows=mismatched,
+        clean=mismatched_clean,
+        doses=(2.0, 0.8),
+        right=("preprocessing-mismatch",),
+    ),
     "dev-overfitted": Kind(rows=known_dev, doses=(1.0, 0.6), right=("leakage",)),
-    "learning-rate-too-high": Kind(
-        strong={"*lr0": 100},
-        weak={"*lr0": 30},
+    "learning-rate-too-high": Kind(  # a schedule that ends at nothing heals most of it
+        strong={"*lr0": 100, "optimizer.schedule": "constant"},
+        weak={"*lr0": 30, "optimizer.schedule": "constant"},
         right=("exploding-gradients", "dead-units"),
     ),
     "learning-rate-too-low": Kind(strong={"*lr0": 0.002}, weak={"*lr0": 0.02}),
-    "unnormalised-input": Kind(
-        strong={"data.mean": 0.0, "data.std": 1 / 255}, weak={"data.mean": 0.0, "data.std": 0.05}
+    "unnormalised-input": Kind(  # batch norm behind the first layer heals all of it
+        strong={**BARE, "data.mean": 0.0, "data.std": 1 / 255},
+        weak={**BARE, "data.mean": 0.0, "data.std": 0.05},
     ),
     "symmetric-initialisation": Kind(
         strong={"model": "lenet5_modern", "model.init": "zeros", "imgsz": 32},

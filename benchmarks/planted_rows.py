@@ -20,6 +20,12 @@ def mismatched(pool: PooledSet, seed: int, dose: float, folder: Path) -> list[Ro
     ]
 
 
+def mismatched_clean(pool: PooledSet, seed: int, dose: float, folder: Path) -> list[Row]:
+    """The clean part as such dev pictures are: what the network is meant for."""
+    random = np.random.default_rng((12, seed))
+    return [(_changed(path, folder, random, dose), label, "") for path, label in pool.clean]
+
+
 def _changed(path: Path, folder: Path, random: np.random.Generator, dose: float) -> Path:
     picture = Image.open(path).filter(ImageFilter.GaussianBlur(dose))
     pixels = np.asarray(picture).astype(np.float32) * (1 - 0.25 * dose)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import csv
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from diagnose.made_run import RECIPE, curves, scored, share, write_run
-from saccade.diagnose import diagnosis_of
+from saccade.diagnose import commands, diagnosis_of
 from saccade.diagnose.evidence import read_evidence
 from saccade.diagnose.findings import EXPLAINS, FINDINGS
 from saccade.diagnose.remedies import halve
@@ -356,7 +357,7 @@ def test_rare_classes_without_a_mistake_are_no_fault(tmp_path: Path) -> None:
     assert "imbalance" not in names(run)
 
 
-def test_a_group_in_two_parts_is_taken_out_of_training(tmp_path: Path) -> None:
+def test_a_group_in_two_parts_is_taken_out_of_dev(tmp_path: Path) -> None:
     run = healthy(tmp_path / "run")
     manifest = run.read_json(run.data)
     for entry in (*manifest["examples"][:50], *manifest["examples"][900:960]):
@@ -369,8 +370,42 @@ def test_a_group_in_two_parts_is_taken_out_of_training(tmp_path: Path) -> None:
     with place.open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert {row["split"] for row in rows} == {"train", "dev"}
-    assert len(rows) == len(manifest["examples"]) - 50 - 1
-    assert {row["split"] for row in rows if row["group"]} == {"dev"}
+    assert len(rows) == len(manifest["examples"]) - 60 - 1
+    assert {row["split"] for row in rows if row["group"]} == {"train"}
+
+
+def test_labels_that_are_left_out_cost_no_updates(tmp_path: Path) -> None:
+    run = healthy(tmp_path / "run")
+    noisy(run)
+    diagnosis = diagnosis_of(read_evidence(run))
+    (finding,) = [each for each in diagnosis.findings if each.name == "label-noise"]
+    (place,) = write_tables(diagnosis.evidence, [finding.command])
+    with place.open(encoding="utf-8") as file:
+        kept = sum(row["split"] == "train" for row in csv.DictReader(file))
+    epochs = int(finding.command.partition("--epochs ")[2])
+    before = int(run.read_args()["train"]["epochs"])
+    assert kept < 800
+    assert epochs * kept == pytest.approx(before * 900, rel=0.06)
+
+
+def test_parts_are_drawn_anew_where_hardly_a_dev_picture_is_without_a_copy(tmp_path: Path) -> None:
+    run = healthy(tmp_path / "run")
+    table = run.read_table(run.images).to_pydict()
+    dev = [row for row, part in enumerate(table["split"]) if part == "dev"]
+    copied = dev[:-40]
+    table["pixel_hash"][: len(copied)] = [table["pixel_hash"][row] for row in copied]
+    twins = {table["key"][row]: table["key"][n] for n, row in enumerate(copied)}
+    run.write_table(run.images, table)
+    diagnosis = diagnosis_of(read_evidence(run))
+    (place,) = write_tables(diagnosis.evidence, [diagnosis.findings[0].command])
+    root = Path(commands.root_of(diagnosis.evidence))
+    with place.open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    parts = {os.path.relpath(place.parent / row["path"], root): row["split"] for row in rows}
+    assert len(parts) == len(table["key"])
+    assert all(parts[one] == parts[two] for one, two in twins.items())
+    held = sum(part == "dev" for part in parts.values())
+    assert 0.6 * len(dev) <= held <= 1.5 * len(dev)
 
 
 @pytest.mark.parametrize("keys", ["images#{}", "train/{}.png"])

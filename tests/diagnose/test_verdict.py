@@ -12,7 +12,7 @@ from saccade.diagnose.evidence import read_evidence
 from saccade.diagnose.gaps import gap, measure_gaps
 from saccade.diagnose.verdict import judge
 from saccade.errors import SaccadeError
-from saccade.ops.intervals import mean_interval
+from saccade.ops.intervals import mean_interval, wilson
 from saccade.types import ENSEMBLE, Limit, Measure
 
 
@@ -56,6 +56,21 @@ def test_a_small_dev_part_cannot_tell(tmp_path: Path) -> None:
     verdict = judge(read_evidence(run, human_error=0.0))
     assert verdict.limit == "cannot-tell"
     assert "dev has 60 images" in verdict.lines[0]
+
+
+@pytest.mark.parametrize(("asked", "limit"), [(3, "cannot-tell"), (400, "nothing")])
+def test_a_few_answers_of_people_settle_nothing(tmp_path: Path, asked: int, limit: str) -> None:
+    """One of three pictures missed may be an error of 6 % or of 79 %."""
+    run = write_run(tmp_path / "run", {"train": share(3000, 0.1), "dev": share(1500, 0.1)})
+    wrong = round(asked / 3)
+    low, high = wilson(wrong, asked)
+    measured = {"value": wrong / asked, "low": low, "high": high, "n": asked}
+    run.write_json(run.root / "human.json", measured)
+    verdict = judge(read_evidence(run))
+    assert verdict.limit == limit
+    if limit == "cannot-tell":
+        assert "people have judged 3 images" in verdict.lines[0]
+        assert verdict.command.startswith("saccade human ")
 
 
 def test_unknown_human_error_is_said(tmp_path: Path) -> None:

@@ -144,15 +144,19 @@ TABULAR = {"label", "labels", "values"}
 """Kinds of annotation that a table with a line for each picture can hold."""
 
 
-def without(evidence: Evidence, what: str) -> str:
+def without(evidence: Evidence, what: str, *, trained_on: float = 1.0) -> str:
     """Train on a table that `saccade diagnose` writes into the run: the data less what is at fault.
 
+    trained_on: share of the training pictures that stays; as many updates are made as before.
     Samples and archives have no files, boxes, points and masks no single line; then the nearest
     setting.
     """
     if tabular(evidence):
         place = Path(evidence.run) / "advice" / f"{what}.csv"
-        return retrain(evidence, data=shlex.quote(place.as_posix()))
+        epochs = int(of_recipe(evidence, "train.epochs", 10))
+        as_many = round(epochs / max(trained_on, 0.1))
+        longer = [f"--epochs {as_many}"] if as_many != epochs else []
+        return retrain(evidence, *longer, data=shlex.quote(place.as_posix()))
     if what == "suspects":
         return retrain(evidence, setting("loss.label_smoothing", 0.2), "--weight-decay 0.002")
     if what == "mismatch":

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from saccade.data.duplicates import candidate_pairs
+from saccade.data.duplicates import candidate_pairs, clusters
 from saccade.diagnose.sources import area_under
 from saccade.types import Evidence, Measure
 
@@ -67,24 +67,29 @@ def copies(evidence: Evidence, part: str) -> list[tuple[int, int]]:
     return found[:SHOWN]
 
 
-def copies_in_training(evidence: Evidence) -> set[str]:
-    """Keys of training pictures of which dev or test holds a copy, or another of their group."""
+def also_trained_on(evidence: Evidence) -> set[str]:
+    """Keys of dev and test pictures of which training holds a copy, or another of their group."""
     images = evidence.images
-    training = images["split"] == "train"
-    held = images["pixel_hash"][np.isin(images["split"], ("dev", "test"))]
-    copied = training & _among(images["pixel_hash"], held)
-    pairs = _near_pairs(evidence).ravel()
-    copied[pairs[training[pairs]]] = True
-    return {*images["key"][copied].tolist(), *_of_shared_groups(evidence)}
-
-
-def _of_shared_groups(evidence: Evidence) -> set[str]:
-    """Keys of training pictures whose group also lies in dev or test."""
-    examples = [entry for entry in evidence.data.get("examples", ()) if entry.get("group")]
-    held = {entry["group"] for entry in examples if entry["part"] in ("dev", "test")}
+    if not len(images.get("split", ())):
+        return set()
     return {
-        entry["key"] for entry in examples if entry["part"] == "train" and entry["group"] in held
+        str(key)
+        for part in ("dev", "test")
+        for key in images["key"][images["split"] == part][leaked(evidence, part)]
     }
+
+
+def families(evidence: Evidence) -> dict[str, str]:
+    """Key of each picture -> key of the first of its copies: near and exact ones are one family."""
+    images = evidence.images
+    if not len(images.get("split", ())):
+        return {}
+    first: dict[str, int] = {}
+    exact = [(first.setdefault(m, row), row) for row, m in enumerate(images["pixel_hash"].tolist())]
+    pairs = np.concatenate([np.array(exact, dtype=np.int64).reshape(-1, 2), _near_pairs(evidence)])
+    keys = images["key"].tolist()
+    family = clusters(pairs, len(keys))
+    return {key: keys[row] for key, row in zip(keys, family.tolist(), strict=True)}
 
 
 def _near_pairs(evidence: Evidence) -> np.ndarray:

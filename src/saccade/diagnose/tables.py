@@ -43,16 +43,23 @@ def write_table(evidence: Evidence, what: str, entries: Sequence[Entry]) -> Path
     return place
 
 
-def _no_copies(evidence: Evidence) -> list[Entry]:
-    """Training pictures that also lie in dev or test are left out.
+ENOUGH = 100
+"""Pictures that a dev or test part cannot do without, or half of what it has."""
 
-    Where that would take more than half of them, all parts are drawn anew instead.
+
+def _no_copies(evidence: Evidence) -> list[Entry]:
+    """Dev and test pictures that training also holds are left out: what is learned from stays.
+
+    Where that leaves too little to measure on, all parts are drawn anew, copies together.
     """
-    copies = pictures.copies_in_training(evidence)
     examples = _examples(evidence)
-    if 2 * len(copies) > sum(entry["part"] == "train" for entry in examples):
-        return _redrawn(evidence)
-    return [entry for entry in examples if entry["key"] not in copies]
+    held = pictures.also_trained_on(evidence)
+    kept = [entry for entry in examples if entry["key"] not in held]
+    for part in ("dev", "test"):
+        before, after = (sum(e["part"] == part for e in these) for these in (examples, kept))
+        if after < min(ENOUGH, before / 2):
+            return _redrawn(evidence, dev=1.0)
+    return kept
 
 
 def _no_suspects(evidence: Evidence) -> list[Entry]:
@@ -71,23 +78,26 @@ def half_of_dev(evidence: Evidence) -> list[Entry]:
     ]
 
 
-def _redrawn(evidence: Evidence) -> list[Entry]:
-    """All examples in parts drawn anew, dev half as large again; groups, copies stay together."""
+def _redrawn(evidence: Evidence, dev: float = 1.5) -> list[Entry]:
+    """All examples in parts drawn anew; dev is that much larger. Groups, copies stay together."""
     examples = _examples(evidence)
-    places = _places(examples, seed=1)
+    places = _places(examples, seed=1, families=pictures.families(evidence))
     share = {part: sum(entry["part"] == part for entry in examples) for part in ("dev", "test")}
-    dev = 1.5 * share["dev"] / max(1, len(examples))
-    test = dev + share["test"] / max(1, len(examples))
-    return [{**entry, "part": _part(places[entry["key"]], dev, test)} for entry in examples]
+    until = dev * share["dev"] / max(1, len(examples))
+    test = until + share["test"] / max(1, len(examples))
+    return [{**entry, "part": _part(places[entry["key"]], until, test)} for entry in examples]
 
 
 def _part(place: float, dev: float, test: float) -> str:
     return "dev" if place < dev else "test" if place < test else "train"
 
 
-def _places(entries: Sequence[Entry], *, seed: int) -> dict[str, float]:
+def _places(
+    entries: Sequence[Entry], *, seed: int, families: Mapping[str, str] | None = None
+) -> dict[str, float]:
     """Key -> a place between 0 and 1, drawn by lot; the same for a group and for copies."""
-    kinds = [str(each.get("group") or each.get("sha256") or each["key"]) for each in entries]
+    copies = families or {each["key"]: each.get("sha256") or each["key"] for each in entries}
+    kinds = [str(each.get("group") or copies.get(each["key"], each["key"])) for each in entries]
     names = sorted(set(kinds))
     order = np.random.default_rng(seed).permutation(len(names)) / max(1, len(names))
     place = dict(zip(names, order.tolist(), strict=True))

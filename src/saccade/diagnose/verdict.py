@@ -30,7 +30,7 @@ def judge(evidence: Evidence, findings: Sequence[Finding] = ()) -> Verdict:
     command = faults[0].command if faults else _command(evidence, limit)
     first = _limits(evidence, gaps, limit, findings)
     hand = limit in ("dev-overfitting", "cannot-tell") and not faults
-    before = commands.by_hand(evidence) if hand else ""
+    before = commands.by_hand(evidence) if hand and not _few_answers(evidence) else ""
     lines = (first, _sureness(evidence, gaps, limit), f"Next: {before}{command}")
     return Verdict(limit=limit, gap=gap, lines=lines, command=command)
 
@@ -45,7 +45,9 @@ def decide(evidence: Evidence, gaps: Mapping[Limit, Measure]) -> Limit:
     hidden = {
         name: gap
         for name, gap in gaps.items()
-        if name not in beyond and gap.high > WIDE * scale and gap.value >= 0
+        if name not in beyond
+        and gap.high > WIDE * scale
+        and (gap.value >= 0 or (name == "avoidable-bias" and _few_answers(evidence)))
     }
     doubtful = max((gap.value for gap in hidden.values()), default=0.0)
     largest = sorted(beyond, key=lambda name: -beyond[name].value)[:1]
@@ -66,11 +68,10 @@ def _limits(
         return f"Nothing limits the result beyond noise: dev error {dev}.{fault}"
     if limit == "cannot-tell":
         widest = _widest(gaps)
-        part, count = _smallest_part(evidence)
         half = (gaps[widest].high - gaps[widest].low) / 2
         return (
-            f"Cannot tell what limits the result: {part} has {count} "
-            f"{_units(evidence)}, the interval is +-{error_text(evidence, half)}.{fault}"
+            f"Cannot tell what limits the result: {_too_little(evidence)}, "
+            f"the interval is +-{error_text(evidence, half)}.{fault}"
         )
     unknown = ", or less" if limit == "avoidable-bias" and evidence.human is None else ""
     value = error_text(evidence, gaps[limit].value)
@@ -117,6 +118,8 @@ def _command(evidence: Evidence, limit: Limit) -> str:
         return commands.without(evidence, "mismatch")
     if limit == "dev-overfitting":
         return commands.fresh_dev(evidence)
+    if limit == "cannot-tell" and _few_answers(evidence):
+        return f"saccade human {shlex.quote(evidence.run)}"
     if limit == "cannot-tell":
         return commands.larger_dev(evidence)
     return commands.test(evidence)
@@ -171,6 +174,19 @@ def _ensemble(evidence: Evidence) -> Verdict:
 
 def _widest(gaps: Mapping[Limit, Measure]) -> Limit:
     return max(gaps, key=lambda name: gaps[name].high - gaps[name].low)
+
+
+def _few_answers(evidence: Evidence) -> bool:
+    """Whether people were measured, on fewer pictures than any part of the data has."""
+    human = evidence.human
+    return human is not None and 0 < human.n < _smallest_part(evidence)[1]
+
+
+def _too_little(evidence: Evidence) -> str:
+    if evidence.human is not None and _few_answers(evidence):
+        return f"people have judged {evidence.human.n} images"
+    part, count = _smallest_part(evidence)
+    return f"{part} has {count} {_units(evidence)}"
 
 
 def _smallest_part(evidence: Evidence) -> tuple[str, int]:

@@ -94,9 +94,17 @@ def label_noise(evidence: Evidence) -> Finding | None:
         },
         knob="labels",
         goal="fit training",
-        command=commands.without(evidence, "suspects"),
+        command=commands.without(evidence, "suspects", trained_on=_kept(evidence)),
         expected_gain=share.value,
     )
+
+
+def _kept(evidence: Evidence) -> float:
+    """Share of the training pictures whose labels are not the worst."""
+    parts = {str(entry["key"]): entry["part"] for entry in evidence.data.get("examples", ())}
+    gone = sum(str(parts.get(key, "")).startswith("train") for key in worst_labels(evidence))
+    trained = sum(str(part).startswith("train") for part in parts.values())
+    return 1 - gone / max(1, trained)
 
 
 def wrong_labels(evidence: Evidence, part: str) -> Measure | None:
