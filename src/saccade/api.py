@@ -83,7 +83,10 @@ class Trained:
     def val(
         self, split: str = "dev", *, data: Any = None, reporter: Reporter | None = None
     ) -> Validation:
-        """Measure one part ("train", "dev", "test") of the run's own data, or other data."""
+        """Measure one part ("train", "dev", "test") of the run's own data, or of other data.
+
+        Of other data that name no parts everything is measured.
+        """
         task = self.predictor.card.task
         dataset = open(data, task=task) if data is not None else self._own_data()
         return validate(
@@ -164,8 +167,8 @@ class Trained:
         there = origin.startswith("sample:") or (origin and Path(origin).exists())
         if not there:
             raise SaccadeError(
-                f"{origin or 'your own dataset'}: the data this run was trained on are not there "
-                "any more. Name them with --data.",
+                f"{origin or 'your own dataset'}: the data that {self.folder.root} was trained on "
+                "are not there any more. Put them back; `val` takes other data with --data.",
                 name="data-gone",
                 files=[origin],
             )
@@ -246,13 +249,19 @@ def ensemble(
 
     Raises SaccadeError where the runs differ in task, input, data or split.
     """
+    if not runs:
+        raise SaccadeError("an ensemble takes two runs or more; found none.", name="no-ensemble")
     folders = [run.folder if isinstance(run, Trained) else open_run(run) for run in runs]
     first = runs[0] if isinstance(runs[0], Trained) else Trained(folders[0])
     dataset = first._own_data()
     folder = new_run(Path(project), folders[0].read_args()["task"], name)
     reporter = reporter or Reporter()
     reporter.say(str(folder.root))
-    made = combine(folders, folder, dataset, reporter=reporter)
+    try:
+        made = combine(folders, folder, dataset, reporter=reporter)
+    except SaccadeError:
+        folder.drop_if_empty()
+        raise
     Trained(folder, dataset=dataset).report(reporter=reporter)
     return made
 
@@ -294,7 +303,11 @@ def tune(
     reporter = reporter or Reporter()
     reporter.say(str(folder))
     wanted = Wish(fixed=[KEYS.get(key, key) for key in settings or {}], **wish)
-    outcome = search(dataset, plan, wanted, folder=folder, where=where, reporter=reporter)
+    try:
+        outcome = search(dataset, plan, wanted, folder=folder, where=where, reporter=reporter)
+    except SaccadeError:
+        RunFolder(folder).drop_if_empty()
+        raise
     report.write_search(outcome)
     return outcome
 

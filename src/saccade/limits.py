@@ -23,7 +23,7 @@ COMPARE: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-FORM = re.compile(r"\s*([^\s<>=](?:[^<>=]*[^\s<>=])?)\s*(<=|>=|<|>)\s*([0-9.eE+-]+)\s*$")
+FORM = re.compile(r"\s*([^\s<>=](?:[^<>]*[^\s<>=])?)\s*(<=|>=|<|>)\s*([0-9.eE+-]+)\s*$")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from saccade.cli.main import main
+from saccade.errors import SaccadeError
+from saccade.review.judging import _relabelled
 from saccade.training.run import RunFolder
 
 
@@ -119,3 +121,11 @@ def test_folds_judge_training_labels_by_networks_that_have_not_seen_them(
     times = [path.stat().st_mtime_ns for path in sorted(run.root.rglob("best.safetensors"))]
     call(capsys, "labels", str(run.root), "--folds", "2")
     assert times == [p.stat().st_mtime_ns for p in sorted(run.root.rglob("best.safetensors"))]
+
+
+def test_a_key_may_hold_the_sign_that_ends_it() -> None:
+    assert _relabelled("a=b.png=cat", {"a=b.png"}) == ("a=b.png", "relabel", "cat")
+    assert _relabelled("x.png=a=b", {"x.png"}) == ("x.png", "relabel", "a=b")
+    assert _relabelled("gone=cat", {"x.png"}) == ("gone", "relabel", "cat")
+    with pytest.raises(SaccadeError, match="expected KEY=CLASS"):
+        _relabelled("x.png", {"x.png"})

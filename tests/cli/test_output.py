@@ -50,8 +50,10 @@ def test_nothing_but_the_first_line_without_a_terminal(capsys: pytest.CaptureFix
         for line in ("the run", "epoch 1", "epoch 2"):
             reporter.say(line)
         reporter.progress("epoch", 1, 10)
+        assert reporter.warn is not None
+        reporter.warn("warning: 3 boxes left out")
     out, err = capsys.readouterr()
-    assert (out, err) == ("the run\n", "")
+    assert (out, err) == ("the run\n", "warning: 3 boxes left out\n")
 
 
 def test_a_terminal_gets_lines_and_a_bar_on_stderr(

@@ -48,3 +48,18 @@ def test_verdicts() -> None:
     assert verdict(stack(1.0, 0.1)) == "vanishes"
     assert verdict(stack(10.0, 1.0)) == "explodes"
     assert verdict(stack(1.0, float("inf"))) == "explodes"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["yolo"], "saccade probe mobilenet_v2_050"),
+        (["lenet5", "--imgsz", "4096"], "at most 64"),
+        (["lenet5", "--batch", "0"], "--batch"),
+    ],
+)
+def test_what_cannot_be_probed_is_one_message(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["probe", *words]) in (1, 2)
+    assert told in capsys.readouterr().err

@@ -86,6 +86,19 @@ def test_val_json(program: Program) -> None:
         assert low <= value["metrics"][name] <= high
 
 
+def test_val_of_other_data_says_what_was_scored(program: Program) -> None:
+    code, out, _ = program("val", RUN, "--data", "sample:digits")
+    assert code == 0 and out.startswith("all of sample:digits, 1797 examples")
+    assert program.value("val", RUN, "--data", "sample:digits")["split"] == "all"
+
+
+def test_a_training_needs_a_dev_part(program: Program) -> None:
+    settings = ["--set", "data.dev=0", "--set", "data.test=0", "--name", "undeveloped"]
+    value = program.value("train", "sample:digits", *settings, code=1)
+    assert value["error"]["name"] == "no-dev"
+    assert not Path("runs/classification/undeveloped").exists()
+
+
 def test_val_of_the_test_part_is_counted(program: Program) -> None:
     program.value("val", RUN, "--split", "test")
     code, out, _ = program("val", RUN, "--split", "test")
@@ -155,6 +168,9 @@ def test_check_json_and_page(program: Program, tmp_path: Path) -> None:
     value = program.value("check", "sample:digits", "--html", str(page))
     assert set(value) == {"examples", "classes", "splits", "findings"}
     assert value["examples"] == 1797
+    _, out, _ = program("check", "sample:digits")
+    last = next(line.split() for line in out.splitlines() if line.startswith("pictures"))
+    assert sum(int(cell.replace(",", "")) for cell in last[1:]) == 1797
     assert sum(value["classes"].values()) == 1797
     assert page.stat().st_size > 1000
 

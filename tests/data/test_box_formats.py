@@ -372,3 +372,38 @@ def test_a_size_that_is_no_number_is_not_told(tmp_path):
         "a.jpg,NA,80,1,2,3,4\nb.jpg,100,80px,1,2,3,4\n"
     )
     assert open_dataset(tmp_path).examples[0].target["points"] == [[1, 2], [3, 4]]
+
+
+def test_sizes_of_boxes_and_of_pictures_beside_each_other(tmp_path):
+    for name in GOOD:
+        picture(tmp_path / f"{name}.jpg")
+    rows = ["filename,width,height,class,xmin,ymin,w,h"]
+    for name, own in GOOD.items():
+        for label, (x1, y1, x2, y2) in own:
+            rows.append(f"{name}.jpg,100,80,{label},{x1},{y1},{x2 - x1},{y2 - y1}")
+    (tmp_path / "boxes.csv").write_text("\n".join(rows) + "\n")
+    found = open_dataset(tmp_path, task="detection")
+    assert boxes(found) == {name: own for name, own in GOOD.items() if own}
+
+
+def test_class_ids_as_numpy_writes_them(tmp_path):
+    root = yolo(tmp_path / "set", GOOD)
+    expected = boxes(open_dataset(root))
+    for path in root.rglob("labels/**/*.txt"):
+        lines = [line.split(" ", 1) for line in path.read_text().splitlines()]
+        path.write_text("".join(f"{number}.000 {rest}\n" for number, rest in lines))
+    assert boxes(open_dataset(root)) == expected
+
+
+@pytest.mark.parametrize("form", ["[{}, {}, {}, {}]", "({} {} {} {})"])
+def test_four_numbers_in_one_cell(tmp_path, form):
+    for name in GOOD:
+        picture(tmp_path / f"{name}.jpg")
+    rows = ["image_id,width,height,bbox,class"]
+    for name, own in GOOD.items():
+        for label, (x1, y1, x2, y2) in own:
+            rows.append(f'{name},100,80,"{form.format(x1, y1, x2 - x1, y2 - y1)}",{label}')
+    rows.append("empty,100,80,,")
+    (tmp_path / "boxes.csv").write_text("\n".join(rows) + "\n")
+    found = open_dataset(tmp_path)
+    assert boxes(found) == GOOD and found.tasks[0] == "detection"

@@ -140,8 +140,10 @@ def test_a_blurred_jpeg_mask_is_black_and_white_and_a_coloured_one_refused(tmp_p
     assert masks(open_dataset(tmp_path))[0, 0].tolist() == [0] * 4 + [1] * 4
     for letter in "ab":
         picture(tmp_path / "masks" / f"{letter}.jpg")
-    with pytest.raises(SaccadeError, match="coloured picture"):
+    told = r"masks/a.jpg, masks/b.jpg: is a coloured picture"
+    with pytest.raises(SaccadeError, match=told) as caught:
         masks(open_dataset(tmp_path, task="segmentation"))
+    assert caught.value.files == ("masks/a.jpg", "masks/b.jpg")
 
 
 def test_names_can_be_given(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import csv
 import os
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -279,6 +280,24 @@ def test_a_mark_at_the_rim_is_a_shortcut(tmp_path: Path) -> None:
         marked[part] = {**shown, "pixels": pixels}
     found = diagnosis_of(replace(evidence, thumbnails=marked)).findings
     assert [finding.name for finding in found] == ["shortcut"]
+    # the mark is 3 of 32 pixels deep, and as much is cut off on every side
+    assert found[0].command.endswith("--set data.margin=1.24")
+
+
+@pytest.mark.parametrize(
+    ("fact", "setting"),
+    [("mode", "data.channels=1"), ("width", "augment.scale=[0.25, 1.0]")],
+)
+def test_a_fact_of_the_file_is_a_shortcut(tmp_path: Path, fact: str, setting: str) -> None:
+    evidence = read_evidence(healthy(tmp_path / "run"))
+    entries = {entry["key"]: entry["target"]["label"] for entry in evidence.data["examples"]}
+    told = [entries[key] == "a" for key in evidence.images["key"].tolist()]
+    values = np.where(told, *{"mode": ("L", "RGB"), "width": (50, 64)}[fact])
+    # one class in three is given away: all of it
+    found = diagnosis_of(replace(evidence, images={**evidence.images, fact: values})).findings
+    (shortcut,) = [finding for finding in found if finding.name == "shortcut"]
+    assert shortcut.evidence["given_away"] == pytest.approx(1 / 3, abs=0.2)
+    assert shlex.split(shortcut.command)[-1] == setting
 
 
 def test_other_numbers_in_use_than_in_training(tmp_path: Path) -> None:

@@ -147,3 +147,35 @@ def test_a_human_error_in_percent_is_refused(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", {"train": share(300, 0.1), "dev": share(30, 0.15)})
     with pytest.raises(SaccadeError, match=r"such as 0\.02"):
         read_evidence(run, human_error=2.0)
+
+
+def test_an_unfinished_run_that_was_moved_goes_back_first(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "elsewhere" / "my run", {})
+    verdict = judge(read_evidence(run))
+    assert f"--project {tmp_path / 'elsewhere'} " in verdict.command
+    place = tmp_path / "elsewhere" / "classification" / "my run"
+    assert f"Next: move the run to {place}, then saccade train" in verdict.lines[2]
+
+
+def test_data_that_are_gone_are_not_named_in_commands(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", {"train": share(600, 0.3), "dev": share(300, 0.32)})
+    recipe = run.read_args()
+    there = tmp_path / "pictures"
+    for exists in (False, True):
+        run.write_args({**recipe, "run": {"data": str(there)}})
+        verdict = judge(read_evidence(run))
+        named = str(there) if exists else "DATA"
+        assert verdict.command.startswith(f"saccade train {named} ")
+        assert ("they are not where they were" in verdict.lines[2]) == (not exists)
+        there.mkdir(exist_ok=True)
+
+
+@pytest.mark.parametrize("name", ["data.json", "weights/best.safetensors"])
+def test_a_damaged_file_is_named(tmp_path: Path, name: str) -> None:
+    run = write_run(tmp_path / "run", {"train": share(60, 0.3), "dev": share(30, 0.32)})
+    place = run.root / name
+    place.parent.mkdir(exist_ok=True)
+    place.write_bytes(place.read_bytes()[:50] if place.is_file() else b"")
+    with pytest.raises(SaccadeError, match=r"damaged") as caught:
+        read_evidence(run)
+    assert caught.value.files == (str(place),)

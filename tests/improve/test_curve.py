@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -81,3 +82,23 @@ def test_a_curve_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     assert (tmp_path / "curve.png").stat().st_size > 10_000
     with pytest.raises(SaccadeError, match="begun with another recipe"):
         learning_curve(data, make_recipe({**keys, "epochs": 2}), folder)
+
+
+def test_no_error_is_above_all_of_them() -> None:
+    errors = np.zeros((5, 40))
+    for row, count in enumerate((40, 30, 40, 33, 39)):
+        errors[row, :count] = 1
+    names = np.repeat(["a", "b"], 20)
+    free, held = (fit_curve(SIZES, errors, names, most=most) for most in (math.inf, 1.0))
+    assert free.twice.high > 1
+    assert held.twice.value <= held.twice.high <= 1
+    assert all(twice.high <= 1 for _, twice in held.classes.values())
+
+
+def test_a_curve_of_a_part_of_the_data_ends_there(tmp_path: Path) -> None:
+    recipe = make_recipe({"model": "lenet5_modern", "epochs": 1, "batch": 32, "fraction": 0.5})
+    shares = (0.25, 0.5, 1.0)
+    found = learning_curve(
+        open_dataset("sample:digits"), recipe, RunFolder(tmp_path / "curve"), shares=shares
+    )
+    assert [point.examples for point in found.points] == [135, 270, 539]

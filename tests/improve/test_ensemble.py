@@ -85,6 +85,9 @@ def test_members_of_another_split_are_refused(
     )
     with pytest.raises(SaccadeError, match="another split"):
         api.ensemble([members[0], other], project=tmp_path)
+    assert not (tmp_path / "classification" / "ensemble").exists()
+    with pytest.raises(SaccadeError, match="two runs or more"):
+        api.ensemble([], project=tmp_path)
     with pytest.raises(SaccadeError, match="'ensemble'"):
         made = api.ensemble(members, project=tmp_path)
         api.ensemble([members[0], made.folder.root], project=tmp_path)

@@ -145,3 +145,11 @@ def test_options_that_fit_no_field_are_refused() -> None:
         MultiTask(fields=FIELDS, weights={"colour": 2.0})
     with pytest.raises(SaccadeError, match="unknown option height"):
         MultiTask(fields=FIELDS, options={"size": {"height": 1}})
+
+
+def test_errors_of_numbers_count_in_deviations_of_their_targets(stub, make_batch) -> None:
+    """Centimetres and shares have no mean."""
+    task = MultiTask(fields=FIELDS, options={"size": {"mean": [170], "std": [10]}})
+    scored = task.evaluate(task.build(stub()).eval(), make_batch(**partly()))
+    apart = abs(float(scored.results[3].heads["size"].values) - 150)
+    assert float(scored.errors[3]) == pytest.approx(apart / 10, rel=1e-5)

@@ -124,7 +124,7 @@ def test_a_killed_trial_is_taken_up_again(tmp_path: Path, unbroken: Search) -> N
 
 
 def test_a_study_of_other_data_is_refused(unbroken: Search) -> None:
-    with pytest.raises(SaccadeError, match="another keys"):
+    with pytest.raises(SaccadeError, match=r"other keys: train\.batch 32 there, 16 here"):
         begin(
             saccade.open("sample:digits"),
             make_recipe({**KEYS, "batch": 16}),
@@ -182,3 +182,11 @@ def test_without_optuna_the_message_says_how(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(SaccadeError, match=r"saccade\[tune\]") as caught:
         api.tune("sample:digits")
     assert caught.value.name == "missing-extra"
+
+
+def test_a_search_of_nothing_leaves_no_folder(tmp_path: Path) -> None:
+    settings = {**KEYS, "lr0": 0.1}
+    with pytest.raises(SaccadeError):
+        api.tune("sample:digits", project=tmp_path, trials=2, vary=["foo=1,2"], settings=settings)
+    assert not list(tmp_path.rglob("study.db"))
+    assert main(["tune", "sample:digits", "--trials", "0", "--project", str(tmp_path)]) == 2

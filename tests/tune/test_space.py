@@ -84,6 +84,7 @@ def test_limits() -> None:
     assert limit.kept({"latency": 99.0})
     assert not limit.kept({"latency": 100.0})
     assert not limit.kept({})
+    assert parse_limit("recall_a=b>=0.5") == Limit("recall_a=b", ">=", 0.5)
     assert parse_limit(" f1 >= 0.9 ").kept({"f1": 0.9})
     for wrong in ("latency", "latency<fast", "latency=3", "<3", "size<1.2.3"):
         with pytest.raises(SaccadeError, match="--limit"):

@@ -69,7 +69,7 @@ def command(output: Output, data: str, task: str | None, html: Path | None) -> N
 
 def _tell(output: Output, summary: dict[str, Any], notices: tuple[Notice, ...]) -> None:
     output.line(f"{count(summary['examples'])} examples, {len(summary['classes'])} classes")
-    class_table(output, summary["splits"])
+    class_table(output, summary["splits"], summary["parts"])
     for notice in notices:
         output.line()
         output.line(f"{notice.severity}: {notice.name}")
@@ -86,10 +86,10 @@ def _tell(output: Output, summary: dict[str, Any], notices: tuple[Notice, ...]) 
     output.line(f"{len(notices)} findings: {', '.join(counts)}")
 
 
-def class_table(output: Output, splits: dict[str, dict[str, int]]) -> None:
-    """Counts by class and part, with sums."""
+def class_table(output: Output, splits: dict[str, dict[str, int]], parts: dict[str, int]) -> None:
+    """Pictures by class and part, and all of a part: one picture may show several classes."""
     classes = list(dict.fromkeys(name for part in splits.values() for name in part))
     rows = [(name, *(count(part.get(name, 0)) for part in splits.values())) for name in classes]
-    total = ("all", *(count(sum(part.values())) for part in splits.values()))
+    total = ("pictures", *(count(parts[part]) for part in splits))
     if rows:
         output.table(("class", *splits), [*rows, total])

@@ -56,7 +56,7 @@ class Output:
 
     @contextmanager
     def reporter(self, *, first_line: bool = False, always: bool = False) -> Iterator[Reporter]:
-        """Lines and a bar with the time left on stderr where that is a terminal, else nothing.
+        """Lines and a bar with the time left on stderr where that is a terminal, else warnings.
 
         first_line: the first line said is a result, and goes to stdout.
         always: lines, of a verb that says few and takes long, come without a terminal too.
@@ -71,7 +71,8 @@ class Output:
             waiting = False
 
         if self._mute or not sys.stderr.isatty():
-            yield Reporter(say=lambda line: first(line, self.note if always else lambda _: None))
+            said = self.note if always else lambda _: None
+            yield Reporter(say=lambda line: first(line, said), warn=self.note)
             return
         with _bar() as (say, progress):
             yield Reporter(say=lambda line: first(line, say), progress=progress)

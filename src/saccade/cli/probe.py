@@ -9,9 +9,13 @@ import click
 
 from saccade.cli.keys import Size, json_key, key, sides, verb
 from saccade.cli.output import Output
+from saccade.errors import SaccadeError
 
 if TYPE_CHECKING:
     from saccade.training.health import Variance
+
+MOST = 64
+"""Side of the noise pictures, at most, where the network can do with that."""
 
 INITS = ("zeros", "normal", "lecun", "xavier", "he", "orthogonal")
 ACTS = ("sigmoid", "tanh", "relu")
@@ -22,8 +26,15 @@ ACTS = ("sigmoid", "tanh", "relu")
 @key("--init", "inits", multiple=True, group="Model", help="An initialisation; all when left out.")
 @key("--act", "acts", multiple=True, group="Model", help="An activation; sigmoid, tanh and relu.")
 @key("--norm", group="Model", help="Normalisation; none when left out, where the network can.")
-@key("--imgsz", type=Size(), group="Input", help="Side, or HEIGHT,WIDTH; 64 at most.")
-@key("--batch", type=int, default=16, show_default=True, group="Input", help="Noise pictures.")
+@key("--imgsz", type=Size(), group="Input", help="Side, or HEIGHT,WIDTH; at most 64.")
+@key(
+    "--batch",
+    type=click.IntRange(2),
+    default=16,
+    show_default=True,
+    group="Input",
+    help="Noise pictures.",
+)
 @key("--seed", type=int, default=0, show_default=True, group="Input", help="Of all random numbers.")
 @json_key
 @click.pass_obj
@@ -46,6 +57,12 @@ def command(
     """
     from saccade.models import catalog
 
+    if model in catalog.DETECTORS:
+        raise SaccadeError(
+            f"{model} is a detector, whose signals pass through the network it stands on: "
+            f"saccade probe {catalog.DETECTORS[model].backbone}",
+            name="not-probed",
+        )
     options = catalog.options(model)
     changes: dict[str, Any] = {"norm": norm or "none"} if "norm" in options else {}
     ways = [
@@ -101,11 +118,17 @@ def _probe(
     network = catalog.create(name, **chosen)
     assert isinstance(network, nn.Module)
     channels, height, width = catalog.INPUT.get(name, (3, 64, 64))
-    if imgsz is not None:
-        height, width = sides(imgsz)
+    most = max(MOST, network.minimum_size)
+    if imgsz is None:
+        height, width = min(height, most), min(width, most)
     else:
-        side = max(64, network.minimum_size)
-        height, width = min(height, side), min(width, side)
+        height, width = sides(imgsz)
+        if max(height, width) > most:
+            raise SaccadeError(
+                f"--imgsz {height} x {width}: expected at most {most}; larger ones tell no more "
+                "and take long, as every initialisation and activation is tried",
+                name="bad-size",
+            )
     # dropout would only add noise; norms act on the batch, as they do when training begins
     for module in network.modules():
         module.training = isinstance(module, nn.modules.batchnorm._BatchNorm)

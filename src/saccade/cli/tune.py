@@ -21,7 +21,14 @@ TRIAL = "Every trial"
 
 @verb()
 @click.argument("data")
-@key("--trials", type=int, default=20, show_default=True, group=SEARCH, help="Trainings in all.")
+@key(
+    "--trials",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    group=SEARCH,
+    help="Trainings in all.",
+)
 @key(
     "--approach",
     type=click.Choice(["caviar", "panda"]),

@@ -18,7 +18,12 @@ from saccade.cli.output import Output, measures_table
     group="Data",
     help="Part to score. Every look at the test part is counted in the run.",
 )
-@key("--data", metavar="DATA", group="Data", help="Score other data, all of it, instead.")
+@key(
+    "--data",
+    metavar="DATA",
+    group="Data",
+    help="Score other data instead: their part of that name, all of them where they name none.",
+)
 @json_key
 @click.pass_obj
 def command(output: Output, run: str, split: str, data: str | None) -> None:
@@ -30,6 +35,7 @@ def command(output: Output, run: str, split: str, data: str | None) -> None:
 
     with output.reporter() as reporter:
         scores = api.load(run).val(split=split, data=data, reporter=reporter)
-    output.line(f"{scores.split}, {scores.examples} examples")
+    told = scores.split if data is None else f"{scores.split} of {data}"
+    output.line(f"{told}, {scores.examples} examples")
     measures_table(output, {name: vars(measure) for name, measure in scores.measures.items()})
     output.value(scores.as_dict())

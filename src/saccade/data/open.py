@@ -163,7 +163,15 @@ def _first_fit(tree: Tree, fitting: list[Format], task: str) -> Dataset:
 
 def _only_one(tree: Tree, fitting: list[Format]) -> Dataset:
     """What the annotations say where all of them serve one task, else the user has to choose."""
-    opened = [(entry, entry.read(tree, None)) for entry in fitting if entry.written]
+    opened: list[tuple[Format, Dataset]] = []
+    for entry in fitting:
+        if not entry.written:
+            continue
+        try:
+            opened.append((entry, entry.read(tree, None)))
+        except SaccadeError:
+            if not opened:  # what a less certain format makes of them does not matter
+                raise
     by_task: dict[str, str] = {}
     for entry, dataset in opened:
         if entry is not opened[0][0] and dataset.tasks[0] in opened[0][1].tasks:

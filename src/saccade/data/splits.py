@@ -187,8 +187,11 @@ def _judge(
     if "train" in missing or "dev" in missing:
         raise SaccadeError(
             f"{examples} examples ({noun}) are too few to hold a dev part out; "
-            + ("give more groups, or a dev part of your own" if grouped else "add pictures")
-            + ", or train without one (--set data.dev=0 --set data.test=0)",
+            + (
+                "give more groups, or a dev part of your own"
+                if grouped
+                else "add pictures, or name the parts yourself (folders train and dev)"
+            ),
             name="too-few-groups" if grouped else "too-few-examples",
         )
     notices = []

@@ -8,10 +8,23 @@ from typing import Any
 
 from saccade.types import Evidence
 
+DATA = "DATA"
+"""Stands for data of which it is not known where they lie."""
+
 
 def data_of(evidence: Evidence) -> str:
-    """The run's data as the user named them, ready for a shell."""
-    return shlex.quote(str(evidence.recipe.get("run", {}).get("data", "DATA")))
+    """The run's data as the user named them, ready for a shell; DATA where they are gone."""
+    return DATA if gone(evidence) else shlex.quote(_origin(evidence))
+
+
+def gone(evidence: Evidence) -> bool:
+    """Whether the data do not lie where they were trained on any more."""
+    origin = Path(_origin(evidence))
+    return origin.is_absolute() and not origin.exists()
+
+
+def _origin(evidence: Evidence) -> str:
+    return str(evidence.recipe.get("run", {}).get("data", DATA))
 
 
 def retrain(evidence: Evidence, *changes: str, data: str | None = None) -> str:
@@ -113,10 +126,23 @@ def resume(evidence: Evidence) -> str:
     run = Path(evidence.run).absolute()
     words = [
         f"--task {evidence.task}",
-        f"--project {shlex.quote(run.parent.parent.as_posix())}",
+        f"--project {shlex.quote(_project(evidence, run).as_posix())}",
         f"--name {shlex.quote(run.name)} --exist-ok --resume",
     ]
     return " ".join(["saccade train", data_of(evidence), *words])
+
+
+def _project(evidence: Evidence, run: Path) -> Path:
+    """PROJECT of PROJECT/TASK/NAME; the folder of a run that lies elsewhere."""
+    return run.parent.parent if run.parent.name == evidence.task else run.parent
+
+
+def put_back(evidence: Evidence) -> str:
+    """What to do before a run that was moved can be resumed; nothing where it lies as it was."""
+    run = Path(evidence.run).absolute()
+    if run.parent.name == evidence.task:
+        return ""
+    return f"move the run to {run.parent / evidence.task / run.name}, then "
 
 
 def fresh_dev(evidence: Evidence) -> str:

@@ -14,6 +14,7 @@ import pyarrow as pa
 from PIL import Image
 
 from saccade.data.manifest import groups_of
+from saccade.diagnose.signals import in_shares
 from saccade.errors import SaccadeError
 from saccade.ops.intervals import mean_interval
 from saccade.training.run import RunFolder
@@ -101,7 +102,7 @@ def _human(run: RunFolder, recipe: Mapping[str, Any], human_error: float | None)
     value = human_error if human_error is not None else noted
     if value is None:
         return None
-    shares = recipe.get("task") != "regression"
+    shares = in_shares(run.read_json(run.data))
     if not (math.isfinite(value) and value >= 0 and (value <= 1 or not shares)):
         expected = "the share that people get wrong, such as 0.02" if shares else "0 or more"
         raise SaccadeError(f"--human-error {value}: expected {expected}.", name="bad-human-error")
@@ -155,7 +156,14 @@ def _tensors(run: RunFolder) -> tuple[str, ...]:
         return ()
     with run.best.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(length))
+        try:
+            header = json.loads(file.read(length))
+        except ValueError as error:
+            raise SaccadeError(
+                f"{run.best}: damaged, no safetensors file; put it back, or train again",
+                name="bad-run",
+                files=[str(run.best)],
+            ) from error
     return tuple(name for name in header if name != "__metadata__")
 
 

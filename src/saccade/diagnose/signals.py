@@ -223,9 +223,14 @@ def share(count: int, total: int) -> Measure:
     return Measure(value=count / max(1, total), low=low, high=high, n=total)
 
 
+def in_shares(manifest: Mapping[str, Any]) -> bool:
+    """Whether errors are shares, which people read in percent: not where numbers are learned."""
+    return all(entry["kind"] != "values" for entry in manifest.get("fields", ()))
+
+
 def error_text(evidence: Evidence, value: float) -> str:
     """An error for people: percent where errors are shares, else a plain number."""
-    return f"{value:.4g}" if evidence.task == "regression" else percent(value)
+    return percent(value) if in_shares(evidence.data) else f"{value:.4g}"
 
 
 def percent(value: float) -> str:

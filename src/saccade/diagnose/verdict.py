@@ -31,7 +31,7 @@ def judge(evidence: Evidence, findings: Sequence[Finding] = ()) -> Verdict:
     first = _limits(evidence, gaps, limit, findings)
     hand = limit in ("dev-overfitting", "cannot-tell") and not faults
     before = commands.by_hand(evidence) if hand and not _few_answers(evidence) else ""
-    lines = (first, _sureness(evidence, gaps, limit), f"Next: {before}{command}")
+    lines = (first, _sureness(evidence, gaps, limit), _next(evidence, f"{before}{command}"))
     return Verdict(limit=limit, gap=gap, lines=lines, command=command)
 
 
@@ -137,10 +137,16 @@ def _unfinished(evidence: Evidence, findings: Sequence[Finding]) -> Verdict:
         lines=(
             f"Cannot tell what limits the result: the training is not finished.{fault}",
             f"{done} of {planned} epochs are done, and the network has not been scored.",
-            f"Next: {command}",
+            _next(evidence, f"{'' if faults else commands.put_back(evidence)}{command}"),
         ),
         command=command,
     )
+
+
+def _next(evidence: Evidence, told: str) -> str:
+    moved = commands.gone(evidence) and f" {commands.DATA} " in told
+    where = " (DATA: where the data lie now; they are not where they were)" if moved else ""
+    return f"Next: {told}{where}"
 
 
 def _members(evidence: Evidence) -> list[str]:

@@ -45,7 +45,7 @@ def announce(experiment: Experiment) -> None:
         experiment.say(line)
     for notice in prepared.notices:
         if notice.severity != "info":
-            experiment.say(f"{notice.severity}: {notice.message}")
+            experiment.warn(f"{notice.severity}: {notice.message}")
 
 
 def write_start(experiment: Experiment) -> None:

@@ -96,6 +96,11 @@ class Experiment:
         self.run.say(line)
         self.reporter.say(line)
 
+    def warn(self, line: str) -> None:
+        """To the log and to the user, who reads it whatever else is left out."""
+        self.run.say(line)
+        (self.reporter.warn or self.reporter.say)(line)
+
 
 def assemble(
     dataset: Dataset,
@@ -143,6 +148,13 @@ def assemble(
     recipe = Recipe.model_validate(processes.told(recipe.as_dict()))
     told = processes_sentences(model, recipe.train.batch or 1, train.smallest, processes)
     dev = prepared.rows("dev")
+    if not len(dev):
+        raise SaccadeError(
+            f"{prepared.dataset.name}: no picture is in the dev part, on which the best epoch is "
+            "chosen and the result judged. Give it a share (--set data.dev=0.2) or name it in the "
+            "data.",
+            name="no-dev",
+        )
     clean = _some(rows, recipe, min(len(dev), max(FEWEST_CLEAN, len(rows) // CLEAN_SHARE)))
 
     def plain(chosen: Tensor) -> Batches:

@@ -44,12 +44,14 @@ def _unread(rows: Sequence[Mapping[str, float]]) -> None:
 class Reporter:
     """Where words and progress go.
 
+    warn(line)    what is wrong with the data; None = it is said like the rest
     progress(stage, done, total)  a bar on a terminal
     scored(rows)  the lines of results.csv after each epoch; what it raises ends the training, whose
                   state is saved
     """
 
     say: Callable[[str], None] = field(default=_silent)
+    warn: Callable[[str], None] | None = None
     progress: Callable[[str, int, int], None] = field(default=_no_bar)
     scored: Callable[[Sequence[Mapping[str, float]]], None] = field(default=_unread)
 

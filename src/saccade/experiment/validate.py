@@ -26,7 +26,10 @@ from saccade.types import Measure, ModelCard
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
-    """What `val` found. measures: metric name -> value with interval; details: per class."""
+    """What `val` found. measures: metric name -> value with interval; details: per class.
+
+    split: "all" of other data that name no parts
+    """
 
     run: str
     task: str
@@ -81,9 +84,10 @@ def validate(
         split_now=own,
         labels=labels_of(run, recipe) if own else None,
     )
-    rows = prepared.rows(split)
-    if not own and not dataset.parts():
-        rows = torch.arange(len(prepared.dataset))
+    everything = not own and not dataset.parts()
+    rows = torch.arange(len(prepared.dataset)) if everything else prepared.rows(split)
+    if own and split == "train":
+        rows = prepared.used(recipe)  # of a fraction the rest was never trained on
     if len(rows) == 0:
         raise _no_part(prepared, run, split)
     recorder = Recorder()
@@ -102,7 +106,7 @@ def validate(
     return Validation(
         run=str(run.root),
         task=card.task,
-        split=split,
+        split="all" if everything else split,
         examples=len(rows),
         measures=measures,
         details=metric.details(),

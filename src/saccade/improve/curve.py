@@ -11,6 +11,7 @@ import numpy as np
 
 from saccade.data.dataset import Dataset
 from saccade.data.manifest import groups_of
+from saccade.diagnose.signals import in_shares
 from saccade.errors import SaccadeError
 from saccade.experiment.prepare import Reporter
 from saccade.experiment.train import train
@@ -43,12 +44,13 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """All trainings and the law through them."""
+    """All trainings and the law through them. percent: whether errors are shares."""
 
     folder: RunFolder
     task: str
     points: tuple[Point, ...]
     fit: Fit
+    percent: bool = True
 
     @property
     def sentence(self) -> str:
@@ -73,7 +75,7 @@ class Curve:
         return [f"{name}: {self._told(now, twice)}" for name, (now, twice) in found]
 
     def _told(self, now: float, then: Measure) -> str:
-        if self.task == "regression":
+        if not self.percent:
             return f"{now:.4g} -> {then.value:.4g} ({then.low:.4g} to {then.high:.4g})"
         low, high = 100 * then.low, 100 * then.high
         return f"{100 * now:.1f} % -> {100 * then.value:.1f} % ({low:.1f}-{high:.1f})"
@@ -127,7 +129,8 @@ def learning_curve(
         for repeat in range(repeats):
             number = plan.train.seed + repeat
             place = RunFolder(folder.root / "parts" / f"{share:g}-seed{number}")
-            settings = {"data.fraction": share, "data.seed": seed, "train.seed": number}
+            fraction = share * (plan.data.fraction or 1.0)
+            settings = {"data.fraction": fraction, "data.seed": seed, "train.seed": number}
             done = place.dynamics.is_file()
             reporter.say(f"{place.root}{' (there already)' if done else ''}")
             if not done:
@@ -143,11 +146,14 @@ def learning_curve(
             name="too-few-examples",
         )
     ordered = sorted(points, key=lambda point: (point.share, point.seed))
+    last = RunFolder(folder.root / "parts" / _name(ordered[-1]))
+    percent = in_shares(last.read_json(last.data))
     curve = Curve(
         folder=folder,
-        task=str(RunFolder(folder.root / "parts" / _name(ordered[-1])).read_args()["task"]),
+        task=str(last.read_args()["task"]),
         points=tuple(ordered),
-        fit=_fit(ordered),
+        fit=_fit(ordered, percent),
+        percent=percent,
     )
     folder.write_json(folder.root / "curve.json", curve.as_dict())
     return curve
@@ -188,11 +194,11 @@ def _point(run: RunFolder, share: float, seed: int) -> Point:
     )
 
 
-def _fit(points: Sequence[Point]) -> Fit:
+def _fit(points: Sequence[Point], percent: bool) -> Fit:
     keys = sorted(set.intersection(*(set(point.errors) for point in points)))
     errors = np.array([[point.errors[key] for key in keys] for point in points])
     classes = np.array([points[0].classes[key] for key in keys])
     named = points[0].groups
     groups = np.array([named[key] for key in keys]) if named else None
     sizes = np.array([point.examples for point in points])
-    return fit_curve(sizes, errors, classes, groups=groups)
+    return fit_curve(sizes, errors, classes, groups=groups, most=1.0 if percent else math.inf)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -47,11 +48,13 @@ def fit_curve(
     classes: npt.NDArray[np.str_],
     *,
     groups: npt.NDArray[np.str_] | None = None,
+    most: float = math.inf,
     seed: int = 0,
 ) -> Fit:
     """Fit trainings. sizes: (P,) examples; errors: (P, n) of the same dev examples; classes: (n,).
 
-    groups: (n,) examples of one group are drawn together; None = no groups.
+    groups: (n,) examples of one group are drawn together; None = no groups. most: the largest error
+    there is, 1 where errors are shares.
 
     Chance lies in which examples are in dev (drawn anew, the same ones for every training) and in
     each training (measured where a size was trained repeatedly, else by the distance to the law).
@@ -71,14 +74,16 @@ def fit_curve(
     ahead = law.at([full, 2 * full])[0]
     span = np.geomspace(sizes.min(), 4 * full, 40)
     low, high = np.quantile(laws.at(span), (0.025, 0.975), axis=0)
+    foreseen = _at_least(_measure(float(ahead[1]), twice, count), errors[sizes == full])
+    by_class = _by_class(sizes, errors, classes, groups, law, noise, random)
     return Fit(
         floor=float(law.floor[0]),
         factor=float(law.factor[0]),
         exponent=float(law.exponent[0]),
         now=float(means[sizes == full].mean()),
-        twice=_at_least(_measure(float(ahead[1]), twice, count), errors[sizes == full]),
+        twice=_within(foreseen, most),
         gain=_measure(float(ahead[0] - ahead[1]), gains, count),
-        classes=_by_class(sizes, errors, classes, groups, law, noise, random),
+        classes={name: (now, _within(then, most)) for name, (now, then) in by_class.items()},
         band=(span, low, law.at(span)[0], high),
     )
 
@@ -152,6 +157,12 @@ def _at_least(foreseen: Measure, errors: Array) -> Measure:
         return foreseen
     high = wilson(mistakes, errors.shape[1])[1] * float(errors.max(initial=0.0) or 1.0)
     return replace(foreseen, high=max(foreseen.high, high))
+
+
+def _within(measure: Measure, most: float) -> Measure:
+    """No error is below 0, or above the largest there is."""
+    value, low, high = (min(max(0.0, x), most) for x in (measure.value, measure.low, measure.high))
+    return replace(measure, value=value, low=low, high=high)
 
 
 def _measure(value: float, replicates: Array, count: int) -> Measure:

@@ -21,7 +21,7 @@ def draw_curve(curve: Curve, path: Path) -> None:
     figure = Figure(figsize=(7.2, 4.4), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    factor = 1.0 if curve.task == "regression" else 100.0
+    factor = 100.0 if curve.percent else 1.0
     span, low, middle, high = curve.fit.band
     axes.fill_between(span, factor * low, factor * high, color=BLUE, alpha=0.12, lw=0)
     axes.plot(span, factor * middle, color=BLUE, lw=1.8, label="power law, 95 % interval")

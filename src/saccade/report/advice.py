@@ -177,10 +177,9 @@ def _slices(table: MistakeTable | None) -> list[dict[str, Any]]:
     """Where the errors lie, and what is left at best when a slice is mended."""
     if table is None:
         return []
-    percent = table.task != "regression"
 
     def words(measure: Measure) -> str:
-        if not percent:
+        if not table.percent:
             return f"{short(measure.value)} ({short(measure.low)} to {short(measure.high)})"
         low, high = 100 * measure.low, 100 * measure.high
         return f"{100 * measure.value:.1f} % ({low:.1f} to {high:.1f})"

@@ -6,7 +6,7 @@ import csv
 import io
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,8 @@ def judge(
     labels = find_suspects(evidence)
     said: list[Said] = [(key, "accept", "") for key in accept]
     said += [(key, "drop", "") for key in drop]
-    said += [_relabelled(text) for text in relabel]
+    known = {entry["key"] for entry in evidence.data["examples"]}
+    said += [_relabelled(text, known) for text in relabel]
     said += _read(table) if table is not None else []
     _check(evidence, said)
     _put(marks, said)
@@ -108,9 +109,12 @@ def judge(
     )
 
 
-def _relabelled(text: str) -> Said:
-    key, equals, label = text.rpartition("=")
-    if not equals or not key or not label:
+def _relabelled(text: str, known: Set[str]) -> Said:
+    """KEY=CLASS, cut where a key ends: names of files and of classes may hold = themselves."""
+    cuts = [place for place, sign in enumerate(text) if sign == "="]
+    cut = next((place for place in cuts if text[:place] in known), cuts[-1] if cuts else -1)
+    key, label = text[: max(cut, 0)], text[cut + 1 :]
+    if not key or not label:
         raise SaccadeError(f"--relabel {text}: expected KEY=CLASS.", name="bad-verdict")
     return key, "relabel", label
 

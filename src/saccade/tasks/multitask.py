@@ -36,7 +36,7 @@ class MultiTask:
     The network ends in one linear layer with the outputs of all heads side by side, which is one
     linear layer per head on the same embedding. An example without a target for a head adds nothing
     to that head's loss; losses and errors of `evaluate` are sums and means over the heads that have
-    a target.
+    a target, errors of numbers in standard deviations of their training targets.
     """
 
     fields: tuple[Field, ...]
@@ -107,7 +107,7 @@ class MultiTask:
         }
         weights = torch.tensor([self.weights.get(name, 1.0) for name in scored])
         losses = torch.stack([item.losses for item in scored.values()], dim=1)
-        errors = torch.stack([item.errors for item in scored.values()], dim=1)
+        errors = torch.stack([self._share(name, scored[name].errors) for name in scored], dim=1)
         missing = losses.isnan().all(dim=1) & errors.isnan().all(dim=1)
         return Scored(
             results=_together({name: item.results for name, item in scored.items()}),
@@ -115,6 +115,13 @@ class MultiTask:
             errors=errors.nanmean(dim=1),
             embeddings=embeddings,
         )
+
+    def _share(self, name: str, errors: Tensor) -> Tensor:
+        """Errors of numbers in standard deviations of their targets: units cannot be averaged."""
+        head = self.tasks[name]
+        if not isinstance(head, RegressionTask) or head.std is None:
+            return errors
+        return errors / (sum(head.std) / len(head.std))
 
     def predict(self, model: nn.Module, batch: Batch) -> list[Result]:
         parts = self._split(heads.outputs_only(model, batch.inputs))

@@ -170,7 +170,15 @@ class RunFolder:
         self._write(path, text.encode("utf-8", "surrogateescape"))
 
     def read_json(self, path: Path) -> Any:
-        return json.loads(self._text(path))
+        """Raises SaccadeError where the file is cut short or no JSON."""
+        try:
+            return json.loads(self._text(path))
+        except ValueError as error:
+            raise SaccadeError(
+                f"{path}: damaged ({error}); put it back from a copy, or train again",
+                name="bad-run",
+                files=[str(path)],
+            ) from error
 
     def write_table(self, path: Path, columns: Mapping[str, Any]) -> None:
         """A Parquet file; every column one value (or list) per row."""

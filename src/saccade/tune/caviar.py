@@ -117,7 +117,7 @@ class Search:
                 self.dataset,
                 self._recipe(settings, run),
                 run,
-                reporter=replace(self.reporter, say=_silent, scored=watch),
+                reporter=replace(self.reporter, say=_silent, warn=_silent, scored=watch),
             )
         except SaccadeError as error:
             trial.set_user_attr(ENDED, True)

@@ -92,6 +92,8 @@ def begin(
     experiment = assemble(dataset, recipe, RunFolder(folder / "trials" / "base"), reporter=reporter)
     metric = wish.metric or experiment.task.metric().main
     base = portable(experiment.recipe)
+    # a study is founded only where there is something to search
+    _check_something(space(base, free=wish.free, fixed=wish.fixed, vary=wish.vary))
     study = open_study(
         where,
         maximize=larger_is_better(metric),
@@ -112,12 +114,7 @@ def begin(
     base = from_dict(study.user_attrs["base"])
     given = from_dict(study.user_attrs["keys"])
     ranks = space(base, free=wish.free, fixed=wish.fixed, vary=wish.vary)
-    if not ranks:
-        raise SaccadeError(
-            "nothing is left to be searched: every setting is given. Leave one out, or name one "
-            "with --vary.",
-            name="nothing-to-search",
-        )
+    _check_something(ranks)
     return Search(
         dataset=dataset,
         folder=folder,
@@ -132,3 +129,12 @@ def begin(
         # whoever founded the search may have asked for more
         trials=max(wish.trials, int(study.user_attrs["trials"])),
     )
+
+
+def _check_something(ranks: Sequence[object]) -> None:
+    if not ranks:
+        raise SaccadeError(
+            "nothing is left to be searched: every setting is given. Leave one out, or name one "
+            "with --vary.",
+            name="nothing-to-search",
+        )

@@ -90,12 +90,26 @@ def open_study(
             study.set_user_attr(key, value)
         elif known[key] != value and key not in FOUNDERS:
             raise SaccadeError(
-                f"the study {where.name!r} has another {key}: {_short(known[key])} there, "
-                f"{_short(value)} here. Join it with the same data and keys, or choose another "
-                "--name.",
+                f"the study {where.name!r} has other {key}: {_differing(known[key], value)}. Join "
+                "it with the same data and keys, or choose another --name.",
                 name="other-study",
             )
     return study
+
+
+def _differing(there: Any, here: Any) -> str:
+    """What differs, by dotted key where both are mappings."""
+    if not isinstance(there, dict) or not isinstance(here, dict):
+        return f"{_short(there)} there, {_short(here)} here"
+    told = []
+    for key in dict.fromkeys([*there, *here]):
+        one, two = there.get(key), here.get(key)
+        inside = isinstance(one, dict) and isinstance(two, dict)
+        if one != two:
+            told.append(
+                f"{key}.{_differing(one, two)}" if inside else f"{key} {_differing(one, two)}"
+            )
+    return "; ".join(told)
 
 
 def _short(value: Any) -> str:

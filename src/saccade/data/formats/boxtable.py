@@ -1,22 +1,25 @@
 """Tables of boxes (CSV, TSV): one row for each box, with the picture, four numbers and a class.
 
 The numbers are corners (xmin ymin xmax ymax, x1 y1 x2 y2, left top right bottom) or corner and
-size (x y w h, x y width height). A row with blank numbers says that its picture shows no object.
+size (x y w h, x y width height), in columns of their own or in one as "[x, y, w, h]". A row with
+blank numbers says that its picture shows no object.
 """
 
 from __future__ import annotations
 
 import math
 import posixpath
+import re
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from saccade.data.dataset import Dataset
 from saccade.data.formats.annotated import Boxes, build
 from saccade.data.formats.finding import class_names, missing, parts_of_tables
 from saccade.data.formats.frames import Annotated, Drawn
-from saccade.data.formats.rows import Rows, bad, parse
+from saccade.data.formats.rows import Rows, bad, is_number, parse
 from saccade.data.formats.table import Paths, cell_of, path_column, split_of, tables
 from saccade.data.places import Reading
 from saccade.data.tree import Folder, Tree, printable, shown
@@ -30,14 +33,21 @@ _CORNERS = (
     ("left", "top", "right", "bottom"),
     ("bbox_xmin", "bbox_ymin", "bbox_xmax", "bbox_ymax"),
 )
-_SIZES = (
+_SIZES = (  # width and height last: beside w and h they are the picture's
     ("x", "y", "w", "h"),
+    ("xmin", "ymin", "w", "h"),
+    ("x_min", "y_min", "w", "h"),
+    ("x1", "y1", "w", "h"),
+    ("left", "top", "w", "h"),
     ("x", "y", "width", "height"),
     ("xmin", "ymin", "width", "height"),
+    ("x_min", "y_min", "width", "height"),
+    ("x1", "y1", "width", "height"),
     ("left", "top", "width", "height"),
     ("bbox_x", "bbox_y", "bbox_w", "bbox_h"),
     ("bbox_x", "bbox_y", "bbox_width", "bbox_height"),
 )
+_PACKED = ("bbox", "box", "bounding_box")
 _PICTURE = (("image_width", "image_height"), ("img_width", "img_height"), ("width", "height"))
 _LABELS = ("class", "label", "name", "category", "class_name", "label_name", "class_id")
 
@@ -54,8 +64,33 @@ def columns(header: Sequence[str]) -> tuple[Reading, list[int]] | None:
     return None
 
 
+def unpacked(rows: Rows) -> Rows:
+    """Rows in which four numbers of one cell, "[x, y, w, h]", have columns of their own."""
+    names = [name.casefold() for name in rows.header]
+    place = next((names.index(name) for name in _PACKED if name in names), None)
+    if place is None or columns(rows.header):
+        return rows
+    found = [_four(cells[place]) for cells in rows.cells]
+    if not any(found):
+        return rows
+    return replace(
+        rows,
+        header=(*rows.header, *_SIZES[0]),
+        cells=[
+            [*cells, *(four or ([cells[place]] * 4 if cells[place].strip() else [""] * 4))]
+            for cells, four in zip(rows.cells, found, strict=True)
+        ],
+    )
+
+
+def _four(cell: str) -> list[str] | None:
+    """The numbers of "[1, 2, 3, 4]", "(1 2 3 4)" or "1;2;3;4"."""
+    words = re.split(r"[\s,;]+", cell.strip(" []()"))
+    return words if len(words) == 4 and all(map(is_number, words)) else None
+
+
 def fits(rows: Rows) -> bool:
-    return path_column(rows.header) is not None and columns(rows.header) is not None
+    return path_column(rows.header) is not None and columns(unpacked(rows).header) is not None
 
 
 def sniff(tree: Tree) -> int:
@@ -78,13 +113,13 @@ def read(tree: Tree, task: str | None = None) -> Dataset:
     """The table of boxes, or those named after parts (train_labels.csv, test_labels.csv)."""
     found = _found(tree)
     parts = parts_of_tables(tree, found, "boxes")
-    rows = {key: parse(tree.load(key), key) for key in parts or found}
+    rows = {key: unpacked(parse(tree.load(key), key)) for key in parts or found}
     return _read(tree, rows, dict(parts), task)
 
 
 def read_file(tree: Tree, path: Path, task: str | None = None) -> Dataset:
     """The table at `path`, its pictures below `tree`."""
-    rows = parse(Folder(path.parent).load(path.name), str(path))
+    rows = unpacked(parse(Folder(path.parent).load(path.name), str(path)))
     return _read(tree, {path.name: rows}, {}, task)
 
 

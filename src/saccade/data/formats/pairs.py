@@ -232,8 +232,21 @@ def _numbers(tree: Tree, masks: Sequence[str]) -> tuple[dict[str, frozenset[int]
         modes.add(mode)
         numbers[key] = frozenset(np.flatnonzero(np.bincount(array.ravel())).tolist())
     if not modes:
-        indices(tree.load(masks[0]))
+        raise _unreadable(tree, masks[::step])
     return numbers, "P" if "P" in modes else min(modes)
+
+
+def _unreadable(tree: Tree, masks: Sequence[str]) -> SaccadeError:
+    """Not one mask can be read: which ones, and what is wrong with the first."""
+    try:
+        indices(tree.load(masks[0]))
+    except SaccadeError as error:
+        return SaccadeError(
+            f"{shown(list(masks))}: {error.message}; no mask can be read",
+            name=error.name,
+            files=list(masks),
+        )
+    raise AssertionError(f"{masks[0]} has become readable")
 
 
 def _meaning(coding: Coding, origin: str) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from saccade.data.dataset import Dataset, choose_task
 from saccade.data.formats import coco, yolo
 from saccade.data.formats.finding import Finder, class_names, missing, part_of, part_of_folder
+from saccade.data.formats.rows import is_number
 from saccade.data.read import header
 from saccade.data.tree import Tree
 from saccade.errors import SaccadeError
@@ -213,7 +214,7 @@ def _number(label: str) -> tuple[int, str]:
 
 
 def _of_yolo(row: Sequence[str], names: Sequence[str] | None, picture: str) -> Shape:
-    numbers = [float(word) for word in row[1:] if yolo.is_number(word)]
+    numbers = [float(word) for word in row[1:] if is_number(word)]
     label = row[0]
     if names is not None and label.isdecimal() and int(label) < len(names):
         label = names[int(label)]

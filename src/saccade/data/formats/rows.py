@@ -56,6 +56,15 @@ def parse(data: bytes, name: str, *, whole: bool = True) -> Rows:
     return _rows(table, name, delimiter)
 
 
+def is_number(word: str) -> bool:
+    """Whether a word can be read as a float."""
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
 def bad(name: str, reason: str) -> SaccadeError:
     return SaccadeError(f"{printable(name)}: {reason}", name="bad-table", files=[name])
 

@@ -19,6 +19,7 @@ from saccade.data.dataset import PARTS, Dataset
 from saccade.data.formats.annotated import Boxes, build
 from saccade.data.formats.finding import Finder, class_names, missing, part_of_folder
 from saccade.data.formats.frames import Annotated, Drawn
+from saccade.data.formats.rows import is_number
 from saccade.data.places import Reading
 from saccade.data.tree import Folder, Tree, is_picture_name, printable, shown, suffix
 from saccade.errors import SaccadeError
@@ -52,16 +53,7 @@ def label_file(key: str) -> str:
 def _looks(head: bytes) -> bool:
     """The first line is a whole number and four or more others."""
     words = head.decode("utf-8", "replace").splitlines()[0].split()
-    return len(words) >= 5 and words[0].isdecimal() and all(map(is_number, words))
-
-
-def is_number(word: str) -> bool:
-    """Whether a word can be read as a float."""
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
+    return len(words) >= 5 and _whole(words[0]).isdecimal() and all(map(is_number, words))
 
 
 def settings_file(tree: Tree) -> str | None:
@@ -147,7 +139,14 @@ def read_lines(tree: Tree, key: str, texts: set[str]) -> list[list[str]]:
     """The words of each line; no line where there is no file."""
     if key not in texts:
         return []
-    return [line.split() for line in tree.load(key).decode("utf-8-sig", "replace").splitlines()]
+    lines = tree.load(key).decode("utf-8-sig", "replace").splitlines()
+    return [[_whole(word) if n == 0 else word for n, word in enumerate(x.split())] for x in lines]
+
+
+def _whole(word: str) -> str:
+    """A class id as numpy writes it, 1.0, without its zeros."""
+    number, point, zeros = word.partition(".")
+    return number if point and number.isdecimal() and not zeros.strip("0") else word
 
 
 def _drawn(row: list[str], line: int, names: Sequence[str] | None, first: int) -> Drawn:

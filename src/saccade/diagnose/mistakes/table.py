@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +14,7 @@ import numpy as np
 from saccade.diagnose.evidence import read_evidence
 from saccade.diagnose.mistakes.traits import traits
 from saccade.diagnose.mistakes.words import result_words, target_words
-from saccade.diagnose.signals import classes
+from saccade.diagnose.signals import classes, in_shares
 from saccade.errors import SaccadeError
 from saccade.training.run import RunFolder
 from saccade.types import Evidence, Measure
@@ -68,13 +69,9 @@ class MistakeTable:
     everything: tuple[Row, ...]
     shown: tuple[Row, ...]
     rule: str
+    percent: bool
     thumbnails: Mapping[int, bytes]
     members: Mapping[str, frozenset[str]]
-
-    @cached_property
-    def percent(self) -> bool:
-        """Whether errors are shares, which people read in percent."""
-        return all(row.error <= 1 for row in self.everything) and self.task != "regression"
 
     @cached_property
     def mistakes(self) -> int:
@@ -110,9 +107,10 @@ def mistake_table(run: RunFolder, part: str = "dev", *, right: int = RIGHT) -> M
     evidence = read_evidence(run)
     if part not in evidence.predictions:
         there = ", ".join(evidence.predictions) or "none: the training is not finished"
+        command = shlex.join(["saccade", "val", str(run.root), "--split", part])
+        score = f"`{command}` scores it" if evidence.predictions else "`saccade diagnose` goes on"
         raise SaccadeError(
-            f"{run.root}: {part} has not been scored; scored parts: {there}. "
-            f"`saccade val {run.root} --split {part}` scores it.",
+            f"{run.root}: {part} has not been scored; scored parts: {there}. {score}.",
             name="not-scored",
         )
     jpegs = _thumbnails(run, part)
@@ -131,6 +129,7 @@ def mistake_table(run: RunFolder, part: str = "dev", *, right: int = RIGHT) -> M
         everything=tuple(rows),
         shown=(*shown, *(others[place] for place in chosen)),
         rule=rule,
+        percent=in_shares(evidence.data) and all(row.error <= 1 for row in rows),
         thumbnails=jpegs,
         members=_members(evidence, rows),
     )
