@@ -395,11 +395,12 @@ def test_class_ids_as_numpy_writes_them(tmp_path):
     assert boxes(open_dataset(root)) == expected
 
 
+@pytest.mark.parametrize("sides", ["width,height", "w,h"])
 @pytest.mark.parametrize("form", ["[{}, {}, {}, {}]", "({} {} {} {})"])
-def test_four_numbers_in_one_cell(tmp_path, form):
+def test_four_numbers_in_one_cell(tmp_path, form, sides):
     for name in GOOD:
         picture(tmp_path / f"{name}.jpg")
-    rows = ["image_id,width,height,bbox,class"]
+    rows = [f"image_id,{sides},bbox,class"]
     for name, own in GOOD.items():
         for label, (x1, y1, x2, y2) in own:
             rows.append(f'{name},100,80,"{form.format(x1, y1, x2 - x1, y2 - y1)}",{label}')

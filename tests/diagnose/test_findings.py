@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import csv
+import itertools
 import os
 import shlex
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from diagnose.made_run import RECIPE, curves, scored, share, write_run
 from saccade.diagnose import commands, diagnosis_of
 from saccade.diagnose.evidence import read_evidence
 from saccade.diagnose.findings import EXPLAINS, FINDINGS
+from saccade.diagnose.pictures import families
 from saccade.diagnose.remedies import halve
 from saccade.diagnose.tables import write_tables
 from saccade.errors import SaccadeError
@@ -286,18 +288,26 @@ def test_a_mark_at_the_rim_is_a_shortcut(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("fact", "setting"),
-    [("mode", "data.channels=1"), ("width", "augment.scale=[0.25, 1.0]")],
+    [
+        ("mode", "data.channels=1 data.mean=null data.std=null"),
+        ("flattened", "augment.scale=[0.25, 1.0]"),
+        ("width", "augment.scale=[0.25, 1.0]"),
+    ],
 )
 def test_a_fact_of_the_file_is_a_shortcut(tmp_path: Path, fact: str, setting: str) -> None:
     evidence = read_evidence(healthy(tmp_path / "run"))
     entries = {entry["key"]: entry["target"]["label"] for entry in evidence.data["examples"]}
     told = [entries[key] == "a" for key in evidence.images["key"].tolist()]
-    values = np.where(told, *{"mode": ("L", "RGB"), "width": (50, 64)}[fact])
+    marks = {"mode": ("L", "RGB"), "flattened": ("RGBA", "RGB"), "width": (50, 64)}[fact]
+    name = "width" if fact == "width" else "mode"
     # one class in three is given away: all of it
-    found = diagnosis_of(replace(evidence, images={**evidence.images, fact: values})).findings
+    images = {**evidence.images, name: np.where(told, *marks)}
+    found = diagnosis_of(replace(evidence, images=images)).findings
     (shortcut,) = [finding for finding in found if finding.name == "shortcut"]
     assert shortcut.evidence["given_away"] == pytest.approx(1 / 3, abs=0.2)
-    assert shlex.split(shortcut.command)[-1] == setting
+    words = shlex.split(shortcut.command)
+    chosen = [after for word, after in itertools.pairwise(words) if word == "--set"]
+    assert " ".join(chosen) == setting
 
 
 def test_other_numbers_in_use_than_in_training(tmp_path: Path) -> None:
@@ -443,3 +453,23 @@ def test_no_table_of_pictures_that_are_no_files(tmp_path: Path, keys: str) -> No
     assert_valid(diagnosis.findings[0].command)
     with pytest.raises(SaccadeError, match="in an archive"):
         halve(run)
+
+
+def test_a_family_is_copies_near_copies_and_groups(tmp_path: Path) -> None:
+    evidence = read_evidence(healthy(tmp_path / "run"))
+    images = {name: column.copy() for name, column in evidence.images.items()}
+    images["pixel_hash"] = np.array([f"p{row}" for row in range(1200)])
+    images["phash"] = np.random.default_rng(0).integers(0, 2**63, 1200).astype(np.uint64)
+    images["width"][:], images["height"][:], images["std"][:] = 64, 64, 40
+    images["pixel_hash"][3] = "p1"  # the same pixels
+    images["phash"][5] = images["phash"][3]  # a near copy, in the same part
+    examples = [dict(entry) for entry in evidence.data["examples"]]
+    for row in (5, 7, 950):
+        examples[row]["group"] = "patient"
+    changed = replace(
+        evidence, images=images, data={**evidence.data, "examples": examples}, predictions={}
+    )
+    found = families(changed)
+    keys = images["key"].tolist()
+    assert {key for key in keys if found[key] == keys[1]} == {keys[n] for n in (1, 3, 5, 7, 950)}
+    assert found[keys[8]] == keys[8]

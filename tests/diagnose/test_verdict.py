@@ -71,6 +71,19 @@ def test_a_few_answers_of_people_settle_nothing(tmp_path: Path, asked: int, limi
     if limit == "cannot-tell":
         assert "people have judged 3 images" in verdict.lines[0]
         assert verdict.command.startswith("saccade human ")
+        assert verdict.command.endswith(" --count 100")
+
+
+def test_people_are_not_asked_for_what_a_larger_dev_would_tell(tmp_path: Path) -> None:
+    """Fewer answers than dev pictures, but it is the small test part that hides something."""
+    parts = {"train": share(3000, 0.02), "dev": share(400, 0.025), "test": share(30, 0.033)}
+    run = write_run(tmp_path / "run", parts)
+    low, high = wilson(2, 100)
+    run.write_json(run.root / "human.json", {"value": 0.02, "low": low, "high": high, "n": 100})
+    verdict = judge(read_evidence(run))
+    assert verdict.limit == "cannot-tell"
+    assert "test has 30 images" in verdict.lines[0]
+    assert "saccade human" not in verdict.command
 
 
 def test_unknown_human_error_is_said(tmp_path: Path) -> None:

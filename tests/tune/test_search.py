@@ -23,7 +23,7 @@ from saccade.recipe import make_recipe
 from saccade.tune.caviar import Search
 from saccade.tune.outcome import Trial
 from saccade.tune.search import Wish, begin
-from saccade.tune.study import Place, local
+from saccade.tune.study import Place, _differing, local
 
 KEYS = {"model": "lenet5_modern", "epochs": 2, "fraction": 0.4, "batch": 32, "seed": 2}
 pytestmark = [
@@ -186,7 +186,14 @@ def test_without_optuna_the_message_says_how(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_search_of_nothing_leaves_no_folder(tmp_path: Path) -> None:
     settings = {**KEYS, "lr0": 0.1}
-    with pytest.raises(SaccadeError):
+    with pytest.raises(SaccadeError, match="foo"):
         api.tune("sample:digits", project=tmp_path, trials=2, vary=["foo=1,2"], settings=settings)
-    assert not list(tmp_path.rglob("study.db"))
+    assert not list(tmp_path.rglob("tune*"))
     assert main(["tune", "sample:digits", "--trials", "0", "--project", str(tmp_path)]) == 2
+
+
+def test_every_other_key_is_named_in_full() -> None:
+    there = {"train": {"batch": 32, "epochs": 3}, "task": None}
+    here = {"train": {"batch": 16, "epochs": 2}, "task": None}
+    assert _differing(there, here) == "train.batch 32 there, 16 here; train.epochs 3 there, 2 here"
+    assert _differing("a", "b") == "a there, b here"

@@ -145,7 +145,8 @@ def _open_tree(tree: Tree, task: str | None) -> Dataset:
         return FORMATS[scores.index(best)].read(tree, task)
     ranked = sorted(zip(scores, FORMATS, strict=True), key=lambda each: -each[0])
     fitting = [entry for score, entry in ranked if score >= PLAIN]
-    return _first_fit(tree, fitting, task) if task else _only_one(tree, fitting)
+    sure = sum(score == best for score in scores)
+    return _first_fit(tree, fitting, task) if task else _only_one(tree, fitting, sure)
 
 
 def _first_fit(tree: Tree, fitting: list[Format], task: str) -> Dataset:
@@ -161,16 +162,19 @@ def _first_fit(tree: Tree, fitting: list[Format], task: str) -> Dataset:
     raise AssertionError("a task that fits was refused")
 
 
-def _only_one(tree: Tree, fitting: list[Format]) -> Dataset:
-    """What the annotations say where all of them serve one task, else the user has to choose."""
+def _only_one(tree: Tree, fitting: list[Format], sure: int) -> Dataset:
+    """What the annotations say where all of them serve one task, else the user has to choose.
+
+    sure: how many of the formats fit best; what the others make of the files may be wrong.
+    """
     opened: list[tuple[Format, Dataset]] = []
-    for entry in fitting:
+    for number, entry in enumerate(fitting):
         if not entry.written:
             continue
         try:
             opened.append((entry, entry.read(tree, None)))
         except SaccadeError:
-            if not opened:  # what a less certain format makes of them does not matter
+            if number < sure or not opened:
                 raise
     by_task: dict[str, str] = {}
     for entry, dataset in opened:

@@ -45,7 +45,7 @@ def read_evidence(run: RunFolder, *, human_error: float | None = None) -> Eviden
     return Evidence(
         task=task,
         errors={part: _error(rows, manifest) for part, rows in predictions.items()},
-        human=_human(run, recipe, human_error),
+        human=_human(run, recipe, manifest, human_error),
         curves=_curves(run),
         health=_health(run),
         images=columns(run.read_table(run.images)) if run.images.is_file() else {},
@@ -92,7 +92,12 @@ def _error(rows: Columns, manifest: Mapping[str, Any]) -> Measure:
     return Measure(value=value, low=low, high=high, n=count)
 
 
-def _human(run: RunFolder, recipe: Mapping[str, Any], human_error: float | None) -> Measure | None:
+def _human(
+    run: RunFolder,
+    recipe: Mapping[str, Any],
+    manifest: Mapping[str, Any],
+    human_error: float | None,
+) -> Measure | None:
     """Human-level error: what was asked for, else what was measured or noted in the run."""
     measured = run.root / "human.json"
     if human_error is None and measured.is_file():
@@ -102,7 +107,7 @@ def _human(run: RunFolder, recipe: Mapping[str, Any], human_error: float | None)
     value = human_error if human_error is not None else noted
     if value is None:
         return None
-    shares = in_shares(run.read_json(run.data))
+    shares = recipe.get("task") != "regression" and in_shares(manifest)
     if not (math.isfinite(value) and value >= 0 and (value <= 1 or not shares)):
         expected = "the share that people get wrong, such as 0.02" if shares else "0 or more"
         raise SaccadeError(f"--human-error {value}: expected {expected}.", name="bad-human-error")
@@ -157,7 +162,7 @@ def _tensors(run: RunFolder) -> tuple[str, ...]:
     with run.best.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         try:
-            header = json.loads(file.read(length))
+            header = json.loads(file.read(min(length, run.best.stat().st_size)))
         except ValueError as error:
             raise SaccadeError(
                 f"{run.best}: damaged, no safetensors file; put it back, or train again",

@@ -72,37 +72,52 @@ def also_trained_on(evidence: Evidence) -> set[str]:
     images = evidence.images
     if not len(images.get("split", ())):
         return set()
+    keys = _keys(evidence)
     return {
-        str(key)
+        keys[row]
         for part in ("dev", "test")
-        for key in images["key"][images["split"] == part][leaked(evidence, part)]
+        for row in np.flatnonzero(images["split"] == part)[leaked(evidence, part)].tolist()
     }
 
 
 def families(evidence: Evidence) -> dict[str, str]:
-    """Key of each picture -> key of the first of its copies: near and exact ones are one family."""
+    """Key of each picture -> that of the first of its family: exact and near copies, groups."""
     images = evidence.images
     if not len(images.get("split", ())):
         return {}
-    first: dict[str, int] = {}
-    exact = [(first.setdefault(m, row), row) for row, m in enumerate(images["pixel_hash"].tolist())]
-    pairs = np.concatenate([np.array(exact, dtype=np.int64).reshape(-1, 2), _near_pairs(evidence)])
-    keys = images["key"].tolist()
-    family = clusters(pairs, len(keys))
+    keys = _keys(evidence)
+    groups = {e["key"]: e["group"] for e in evidence.data.get("examples", ()) if e.get("group")}
+    first: dict[tuple[str, str], int] = {}
+    alike = [
+        (first.setdefault(mark, row), row)
+        for row, (key, pixels) in enumerate(zip(keys, images["pixel_hash"].tolist(), strict=True))
+        for mark in (("pixels", pixels), ("group", groups.get(key, f"#{row}")))
+    ]
+    near = _near_pairs(evidence, across=False)
+    family = clusters(np.concatenate([np.array(alike, dtype=np.int64), near]), len(keys))
     return {key: keys[row] for key, row in zip(keys, family.tolist(), strict=True)}
 
 
-def _near_pairs(evidence: Evidence) -> np.ndarray:
-    """(m, 2) rows of near-copies, one in training and one not."""
+def _keys(evidence: Evidence) -> list[str]:
+    """Key of each row as the manifest has it; tables hold escapes for bytes that are no UTF-8."""
+    raw = {
+        entry["key"].encode("utf-8", "backslashreplace").decode("utf-8"): entry["key"]
+        for entry in evidence.data.get("examples", ())
+    }
+    return [raw.get(key, key) for key in evidence.images["key"].tolist()]
+
+
+def _near_pairs(evidence: Evidence, *, across: bool = True) -> np.ndarray:
+    """(m, 2) rows of near-copies. across: only those of which one is in training and one is not."""
     images = evidence.images
     large = np.minimum(images["width"], images["height"]) >= MIN_SIDE
     chosen = np.flatnonzero(large & (images["std"] >= 8))
     if len(chosen) < 2:
         return np.empty((0, 2), dtype=np.int64)
     pairs = chosen[candidate_pairs(images["phash"][chosen].astype(np.uint64), NEAR)]
-    parts = images["split"]
-    mixed = (parts[pairs[:, 0]] == "train") != (parts[pairs[:, 1]] == "train")
-    pairs = pairs[mixed]
+    if across:
+        trained = images["split"] == "train"
+        pairs = pairs[trained[pairs[:, 0]] != trained[pairs[:, 1]]]
     same: np.ndarray = pairs[_same_picture(evidence, pairs)]
     return same
 

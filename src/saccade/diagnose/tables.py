@@ -96,8 +96,11 @@ def _places(
     entries: Sequence[Entry], *, seed: int, families: Mapping[str, str] | None = None
 ) -> dict[str, float]:
     """Key -> a place between 0 and 1, drawn by lot; the same for a group and for copies."""
-    copies = families or {each["key"]: each.get("sha256") or each["key"] for each in entries}
-    kinds = [str(each.get("group") or copies.get(each["key"], each["key"])) for each in entries]
+    known = families or {}
+    kinds = [
+        str(known.get(each["key"]) or each.get("group") or each.get("sha256") or each["key"])
+        for each in entries
+    ]
     names = sorted(set(kinds))
     order = np.random.default_rng(seed).permutation(len(names)) / max(1, len(names))
     place = dict(zip(names, order.tolist(), strict=True))

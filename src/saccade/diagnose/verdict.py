@@ -27,33 +27,55 @@ def judge(evidence: Evidence, findings: Sequence[Finding] = ()) -> Verdict:
     limit = decide(evidence, gaps)
     gap = gaps[limit] if limit in gaps else max(gaps.values(), key=lambda gap: gap.high)
     faults = _faults(findings)
-    command = faults[0].command if faults else _command(evidence, limit)
+    command = faults[0].command if faults else _command(evidence, gaps, limit)
     first = _limits(evidence, gaps, limit, findings)
-    hand = limit in ("dev-overfitting", "cannot-tell") and not faults
-    before = commands.by_hand(evidence) if hand and not _few_answers(evidence) else ""
+    few = limit == "cannot-tell" and _few_answers(evidence, gaps)
+    hand = limit in ("dev-overfitting", "cannot-tell") and not faults and not few
+    before = commands.by_hand(evidence) if hand else ""
     lines = (first, _sureness(evidence, gaps, limit), _next(evidence, f"{before}{command}"))
     return Verdict(limit=limit, gap=gap, lines=lines, command=command)
 
 
 def decide(evidence: Evidence, gaps: Mapping[Limit, Measure]) -> Limit:
     """The largest gap beyond noise; "nothing" where all are small, else "cannot-tell"."""
-    scale = evidence.scale
-    small = min(SMALL * scale, evidence.errors["dev"].value / 2)
+    small = min(SMALL * evidence.scale, evidence.errors["dev"].value / 2)
     beyond = {
         name: gap for name, gap in gaps.items() if gap.low > 0 and gap.value > max(small, 1e-9)
     }
-    hidden = {
-        name: gap
-        for name, gap in gaps.items()
-        if name not in beyond
-        and gap.high > WIDE * scale
-        and (gap.value >= 0 or (name == "avoidable-bias" and _few_answers(evidence)))
-    }
-    doubtful = max((gap.value for gap in hidden.values()), default=0.0)
     largest = sorted(beyond, key=lambda name: -beyond[name].value)[:1]
+    hidden = {name: gap for name, gap in _hidden(evidence, gaps).items() if name not in beyond}
+    doubtful = max((gap.value for gap in hidden.values()), default=0.0)
     if largest and beyond[largest[0]].value * 2 >= doubtful:
         return largest[0]
     return "cannot-tell" if hidden else "nothing"
+
+
+def _hidden(evidence: Evidence, gaps: Mapping[Limit, Measure]) -> dict[Limit, Measure]:
+    """Gaps whose interval hides what would matter.
+
+    People who were asked little may seem worse than the network: that hides a gap as well.
+    """
+    asked = evidence.human is not None and 0 < evidence.human.n < _pictures(evidence)
+    return {
+        name: gap
+        for name, gap in gaps.items()
+        if gap.high > WIDE * evidence.scale
+        and (gap.value >= 0 or (name == "avoidable-bias" and asked))
+    }
+
+
+def _few_answers(evidence: Evidence, gaps: Mapping[Limit, Measure]) -> bool:
+    """Whether it is for want of people's answers that nothing can be told."""
+    hidden = _hidden(evidence, gaps)
+    widest = max(hidden, key=lambda name: hidden[name].high - hidden[name].low, default=None)
+    human = evidence.human
+    asked = human is not None and 0 < human.n < _pictures(evidence)
+    return asked and widest == "avoidable-bias"
+
+
+def _pictures(evidence: Evidence) -> int:
+    """Of dev, on which people can be asked."""
+    return len(evidence.predictions.get("dev", {}).get("error", ()))
 
 
 def _limits(
@@ -67,10 +89,11 @@ def _limits(
     if limit == "nothing":
         return f"Nothing limits the result beyond noise: dev error {dev}.{fault}"
     if limit == "cannot-tell":
-        widest = _widest(gaps)
+        few = _few_answers(evidence, gaps)
+        widest = "avoidable-bias" if few else _widest(gaps)
         half = (gaps[widest].high - gaps[widest].low) / 2
         return (
-            f"Cannot tell what limits the result: {_too_little(evidence)}, "
+            f"Cannot tell what limits the result: {_too_little(evidence, gaps)}, "
             f"the interval is +-{error_text(evidence, half)}.{fault}"
         )
     unknown = ", or less" if limit == "avoidable-bias" and evidence.human is None else ""
@@ -107,7 +130,7 @@ def _sureness(evidence: Evidence, gaps: Mapping[Limit, Measure], limit: Limit) -
     return f"95 % intervals: {told}."
 
 
-def _command(evidence: Evidence, limit: Limit) -> str:
+def _command(evidence: Evidence, gaps: Mapping[Limit, Measure], limit: Limit) -> str:
     if limit == "avoidable-bias":
         return commands.longer(evidence)
     if limit == "variance":
@@ -118,8 +141,9 @@ def _command(evidence: Evidence, limit: Limit) -> str:
         return commands.without(evidence, "mismatch")
     if limit == "dev-overfitting":
         return commands.fresh_dev(evidence)
-    if limit == "cannot-tell" and _few_answers(evidence):
-        return f"saccade human {shlex.quote(evidence.run)}"
+    if limit == "cannot-tell" and evidence.human is not None and _few_answers(evidence, gaps):
+        count = min(_pictures(evidence), 4 * max(25, evidence.human.n))
+        return f"saccade human {shlex.quote(evidence.run)} --count {count}"
     if limit == "cannot-tell":
         return commands.larger_dev(evidence)
     return commands.test(evidence)
@@ -144,7 +168,7 @@ def _unfinished(evidence: Evidence, findings: Sequence[Finding]) -> Verdict:
 
 
 def _next(evidence: Evidence, told: str) -> str:
-    moved = commands.gone(evidence) and f" {commands.DATA} " in told
+    moved = commands.gone(evidence) and commands.DATA in told.split()
     where = " (DATA: where the data lie now; they are not where they were)" if moved else ""
     return f"Next: {told}{where}"
 
@@ -182,14 +206,8 @@ def _widest(gaps: Mapping[Limit, Measure]) -> Limit:
     return max(gaps, key=lambda name: gaps[name].high - gaps[name].low)
 
 
-def _few_answers(evidence: Evidence) -> bool:
-    """Whether people were measured, on fewer pictures than any part of the data has."""
-    human = evidence.human
-    return human is not None and 0 < human.n < _smallest_part(evidence)[1]
-
-
-def _too_little(evidence: Evidence) -> str:
-    if evidence.human is not None and _few_answers(evidence):
+def _too_little(evidence: Evidence, gaps: Mapping[Limit, Measure]) -> str:
+    if evidence.human is not None and _few_answers(evidence, gaps):
         return f"people have judged {evidence.human.n} images"
     part, count = _smallest_part(evidence)
     return f"{part} has {count} {_units(evidence)}"

@@ -147,13 +147,15 @@ def learning_curve(
         )
     ordered = sorted(points, key=lambda point: (point.share, point.seed))
     last = RunFolder(folder.root / "parts" / _name(ordered[-1]))
-    percent = in_shares(last.read_json(last.data))
+    manifest = last.read_json(last.data)
+    # places are missed by any number of eye distances
+    bounded = all(entry["kind"] not in ("values", "points") for entry in manifest["fields"])
     curve = Curve(
         folder=folder,
         task=str(last.read_args()["task"]),
         points=tuple(ordered),
-        fit=_fit(ordered, percent),
-        percent=percent,
+        fit=_fit(ordered, 1.0 if bounded else math.inf),
+        percent=in_shares(manifest),
     )
     folder.write_json(folder.root / "curve.json", curve.as_dict())
     return curve
@@ -194,11 +196,11 @@ def _point(run: RunFolder, share: float, seed: int) -> Point:
     )
 
 
-def _fit(points: Sequence[Point], percent: bool) -> Fit:
+def _fit(points: Sequence[Point], most: float) -> Fit:
     keys = sorted(set.intersection(*(set(point.errors) for point in points)))
     errors = np.array([[point.errors[key] for key in keys] for point in points])
     classes = np.array([points[0].classes[key] for key in keys])
     named = points[0].groups
     groups = np.array([named[key] for key in keys]) if named else None
     sizes = np.array([point.examples for point in points])
-    return fit_curve(sizes, errors, classes, groups=groups, most=1.0 if percent else math.inf)
+    return fit_curve(sizes, errors, classes, groups=groups, most=most)

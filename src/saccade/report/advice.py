@@ -18,7 +18,7 @@ from saccade.diagnose.signals import error_text
 from saccade.report.charts import short
 from saccade.report.records import Records
 from saccade.report.sections import picture
-from saccade.types import Finding, Measure
+from saccade.types import Finding, Measure, Verdict
 
 PICTURES = 12
 """Shown for one finding."""
@@ -46,12 +46,19 @@ def told(records: Records, diagnosis: Diagnosis) -> dict[str, Any]:
     return {
         "lines": diagnosis.verdict.lines[:2],
         "command": diagnosis.verdict.command,
+        "around": _around(diagnosis.verdict),
         "gaps": _gaps(diagnosis),
         "findings": [_finding(records, diagnosis, finding) for finding in diagnosis.findings],
         "slices": _slices(table),
         "rows": _rows(table),
         "page": f"saccade errors {records.run.root} --open",
     }
+
+
+def _around(verdict: Verdict) -> str:
+    """What the last line says besides the command: what to do before, or what a word stands for."""
+    before, _, after = verdict.lines[2].removeprefix("Next:").partition(verdict.command)
+    return " ".join(f"{before} {after}".split()).strip("() ")
 
 
 def _gaps(diagnosis: Diagnosis) -> list[dict[str, Any]]:

@@ -126,7 +126,9 @@ def _stretch(
         plan = make_recipe({**settings, "optimizer.lr0": diary.rate}, _recipe_of(run))
     failed = False
     try:
-        train(dataset, plan, run, reporter=replace(reporter, say=_silent))
+        # what is wrong with the data is said once
+        warn = reporter.warn if diary is None else _silent
+        train(dataset, plan, run, reporter=replace(reporter, say=_silent, warn=warn))
     except SaccadeError as error:
         if error.name != "non-finite-loss":
             raise

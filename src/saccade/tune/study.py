@@ -97,19 +97,16 @@ def open_study(
     return study
 
 
-def _differing(there: Any, here: Any) -> str:
+def _differing(there: Any, here: Any, below: str = "") -> str:
     """What differs, by dotted key where both are mappings."""
     if not isinstance(there, dict) or not isinstance(here, dict):
-        return f"{_short(there)} there, {_short(here)} here"
-    told = []
-    for key in dict.fromkeys([*there, *here]):
-        one, two = there.get(key), here.get(key)
-        inside = isinstance(one, dict) and isinstance(two, dict)
-        if one != two:
-            told.append(
-                f"{key}.{_differing(one, two)}" if inside else f"{key} {_differing(one, two)}"
-            )
-    return "; ".join(told)
+        return f"{below} {_short(there)} there, {_short(here)} here".strip()
+    dot = f"{below}." if below else ""
+    return "; ".join(
+        _differing(there.get(key), here.get(key), f"{dot}{key}")
+        for key in dict.fromkeys([*there, *here])
+        if there.get(key) != here.get(key)
+    )
 
 
 def _short(value: Any) -> str:

@@ -48,7 +48,12 @@ _SIZES = (  # width and height last: beside w and h they are the picture's
     ("bbox_x", "bbox_y", "bbox_width", "bbox_height"),
 )
 _PACKED = ("bbox", "box", "bounding_box")
-_PICTURE = (("image_width", "image_height"), ("img_width", "img_height"), ("width", "height"))
+_PICTURE = (
+    ("image_width", "image_height"),
+    ("img_width", "img_height"),
+    ("width", "height"),
+    ("w", "h"),
+)
 _LABELS = ("class", "label", "name", "category", "class_name", "label_name", "class_id")
 
 
@@ -75,7 +80,7 @@ def unpacked(rows: Rows) -> Rows:
         return rows
     return replace(
         rows,
-        header=(*rows.header, *_SIZES[0]),
+        header=(*rows.header, "bbox_x", "bbox_y", "bbox_w", "bbox_h"),
         cells=[
             [*cells, *(four or ([cells[place]] * 4 if cells[place].strip() else [""] * 4))]
             for cells, four in zip(rows.cells, found, strict=True)

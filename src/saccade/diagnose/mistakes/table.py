@@ -108,7 +108,8 @@ def mistake_table(run: RunFolder, part: str = "dev", *, right: int = RIGHT) -> M
     if part not in evidence.predictions:
         there = ", ".join(evidence.predictions) or "none: the training is not finished"
         command = shlex.join(["saccade", "val", str(run.root), "--split", part])
-        score = f"`{command}` scores it" if evidence.predictions else "`saccade diagnose` goes on"
+        told = shlex.join(["saccade", "diagnose", str(run.root)])
+        score = f"`{command}` scores it" if evidence.predictions else f"`{told}` says how to go on"
         raise SaccadeError(
             f"{run.root}: {part} has not been scored; scored parts: {there}. {score}.",
             name="not-scored",
