@@ -116,6 +116,11 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
+def in_shares(manifest: Mapping[str, Any]) -> bool:
+    """Whether errors are shares, which people read in percent: not where numbers are learned."""
+    return all(entry["kind"] != "values" for entry in manifest.get("fields", ()))
+
+
 def groups_of(manifest: Mapping[str, Any], keys: Iterable[str]) -> list[str] | None:
     """The group of each key; None where the data name no groups.
 

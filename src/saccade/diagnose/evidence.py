@@ -13,8 +13,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from saccade.data.manifest import groups_of
-from saccade.diagnose.signals import in_shares
+from saccade.data.manifest import groups_of, in_shares
 from saccade.errors import SaccadeError
 from saccade.ops.intervals import mean_interval
 from saccade.training.run import RunFolder

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from saccade.data.manifest import in_shares
 from saccade.diagnose.commands import of_recipe
 from saccade.diagnose.gaps import measure_gaps
 from saccade.ops.intervals import wilson
@@ -221,11 +222,6 @@ def share(count: int, total: int) -> Measure:
     """How many of all, with Wilson's interval."""
     low, high = wilson(count, total)
     return Measure(value=count / max(1, total), low=low, high=high, n=total)
-
-
-def in_shares(manifest: Mapping[str, Any]) -> bool:
-    """Whether errors are shares, which people read in percent: not where numbers are learned."""
-    return all(entry["kind"] != "values" for entry in manifest.get("fields", ()))
 
 
 def error_text(evidence: Evidence, value: float) -> str:

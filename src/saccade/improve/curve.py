@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from saccade.data.dataset import Dataset
-from saccade.data.manifest import groups_of
-from saccade.diagnose.signals import in_shares
+from saccade.data.manifest import groups_of, in_shares
 from saccade.errors import SaccadeError
 from saccade.experiment.prepare import Reporter
 from saccade.experiment.train import train

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from saccade.data.manifest import in_shares
 from saccade.diagnose.evidence import read_evidence
 from saccade.diagnose.mistakes.traits import traits
 from saccade.diagnose.mistakes.words import result_words, target_words
-from saccade.diagnose.signals import classes, in_shares
+from saccade.diagnose.signals import classes
 from saccade.errors import SaccadeError
 from saccade.training.run import RunFolder
 from saccade.types import Evidence, Measure
