@@ -27,6 +27,8 @@ def serving(run: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]
         [sys.executable, "-m", "saccade", "errors", str(run), "--open", "--no-browser", "--json"],
         stdout=subprocess.PIPE,
         text=True,
+        # a shell's background jobs, which tests may be, are born deaf to it
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdout is not None
     text = ""
