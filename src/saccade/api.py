@@ -215,11 +215,8 @@ def train(
         plan = resumed_recipe(run, given, plan if recipe is not None else None)
     reporter = reporter if reporter is not None and processes.first else Reporter()
     reporter.say(str(run.root))
-    try:
+    with run.begun():
         run_experiment(dataset, plan, run, reporter=reporter, module=module, processes=processes)
-    except SaccadeError:
-        run.drop_if_empty()
-        raise
     trained = Trained(run, module=module, dataset=dataset)
     if processes.first:
         trained.report(reporter=reporter)
@@ -257,11 +254,8 @@ def ensemble(
     folder = new_run(Path(project), folders[0].read_args()["task"], name)
     reporter = reporter or Reporter()
     reporter.say(str(folder.root))
-    try:
+    with folder.begun():
         made = combine(folders, folder, dataset, reporter=reporter)
-    except SaccadeError:
-        folder.drop_if_empty()
-        raise
     Trained(folder, dataset=dataset).report(reporter=reporter)
     return made
 
@@ -303,11 +297,8 @@ def tune(
     reporter = reporter or Reporter()
     reporter.say(str(folder))
     wanted = Wish(fixed=[KEYS.get(key, key) for key in settings or {}], **wish)
-    try:
+    with RunFolder(folder).begun():
         outcome = search(dataset, plan, wanted, folder=folder, where=where, reporter=reporter)
-    except SaccadeError:
-        RunFolder(folder).drop_if_empty()
-        raise
     report.write_search(outcome)
     return outcome
 

@@ -55,12 +55,11 @@ def _hidden(evidence: Evidence, gaps: Mapping[Limit, Measure]) -> dict[Limit, Me
 
     People who were asked little may seem worse than the network: that hides a gap as well.
     """
-    asked = evidence.human is not None and 0 < evidence.human.n < _pictures(evidence)
     return {
         name: gap
         for name, gap in gaps.items()
         if gap.high > WIDE * evidence.scale
-        and (gap.value >= 0 or (name == "avoidable-bias" and asked))
+        and (gap.value >= 0 or (name == "avoidable-bias" and _answers(evidence)))
     }
 
 
@@ -68,9 +67,13 @@ def _few_answers(evidence: Evidence, gaps: Mapping[Limit, Measure]) -> bool:
     """Whether it is for want of people's answers that nothing can be told."""
     hidden = _hidden(evidence, gaps)
     widest = max(hidden, key=lambda name: hidden[name].high - hidden[name].low, default=None)
-    human = evidence.human
-    asked = human is not None and 0 < human.n < _pictures(evidence)
-    return asked and widest == "avoidable-bias"
+    return bool(_answers(evidence)) and widest == "avoidable-bias"
+
+
+def _answers(evidence: Evidence) -> int:
+    """Pictures that people have judged; 0 where there are no more to be asked about."""
+    given = 0 if evidence.human is None else evidence.human.n
+    return given if given < _pictures(evidence) else 0
 
 
 def _pictures(evidence: Evidence) -> int:
@@ -141,8 +144,8 @@ def _command(evidence: Evidence, gaps: Mapping[Limit, Measure], limit: Limit) ->
         return commands.without(evidence, "mismatch")
     if limit == "dev-overfitting":
         return commands.fresh_dev(evidence)
-    if limit == "cannot-tell" and evidence.human is not None and _few_answers(evidence, gaps):
-        count = min(_pictures(evidence), 4 * max(25, evidence.human.n))
+    if limit == "cannot-tell" and _few_answers(evidence, gaps):
+        count = min(_pictures(evidence), 4 * max(25, _answers(evidence)))
         return f"saccade human {shlex.quote(evidence.run)} --count {count}"
     if limit == "cannot-tell":
         return commands.larger_dev(evidence)
@@ -207,8 +210,8 @@ def _widest(gaps: Mapping[Limit, Measure]) -> Limit:
 
 
 def _too_little(evidence: Evidence, gaps: Mapping[Limit, Measure]) -> str:
-    if evidence.human is not None and _few_answers(evidence, gaps):
-        return f"people have judged {evidence.human.n} images"
+    if _few_answers(evidence, gaps):
+        return f"people have judged {_answers(evidence)} images"
     part, count = _smallest_part(evidence)
     return f"{part} has {count} {_units(evidence)}"
 

@@ -85,9 +85,12 @@ def validate(
         labels=labels_of(run, recipe) if own else None,
     )
     everything = not own and not dataset.parts()
-    rows = torch.arange(len(prepared.dataset)) if everything else prepared.rows(split)
-    if own and split == "train":
+    if everything:
+        rows = torch.arange(len(prepared.dataset))
+    elif own and split == "train":
         rows = prepared.used(recipe)  # of a fraction the rest was never trained on
+    else:
+        rows = prepared.rows(split)
     if len(rows) == 0:
         raise _no_part(prepared, run, split)
     recorder = Recorder()

@@ -128,7 +128,7 @@ def learning_curve(
         for repeat in range(repeats):
             number = plan.train.seed + repeat
             place = RunFolder(folder.root / "parts" / f"{share:g}-seed{number}")
-            fraction = share * (plan.data.fraction or 1.0)
+            fraction = share * plan.data.fraction
             settings = {"data.fraction": fraction, "data.seed": seed, "train.seed": number}
             done = place.dynamics.is_file()
             reporter.say(f"{place.root}{' (there already)' if done else ''}")

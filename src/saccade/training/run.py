@@ -15,7 +15,8 @@ import platform
 import re
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -191,10 +192,15 @@ class RunFolder:
             raise self._missing(path)
         return pq.read_table(path)
 
-    def drop_if_empty(self) -> None:
-        """Remove a folder in which nothing was begun."""
-        if self.root.is_dir() and not any(self.root.iterdir()):
-            self.root.rmdir()
+    @contextmanager
+    def begun(self) -> Iterator[None]:
+        """Around a beginning: where it is refused, a folder in which nothing was written goes."""
+        try:
+            yield
+        except SaccadeError:
+            if self.root.is_dir() and not any(self.root.iterdir()):
+                self.root.rmdir()
+            raise
 
     def say(self, line: str) -> None:
         """Append one line to log.txt."""

@@ -82,7 +82,7 @@ def unpacked(rows: Rows) -> Rows:
         rows,
         header=(*rows.header, "bbox_x", "bbox_y", "bbox_w", "bbox_h"),
         cells=[
-            [*cells, *(four or ([cells[place]] * 4 if cells[place].strip() else [""] * 4))]
+            [*cells, *(four or [cells[place].strip()] * 4)]
             for cells, four in zip(rows.cells, found, strict=True)
         ],
     )

@@ -224,29 +224,22 @@ def _numbers(tree: Tree, masks: Sequence[str]) -> tuple[dict[str, frozenset[int]
     step = max(1, len(masks) // _MOST_SCANNED)
     numbers: dict[str, frozenset[int]] = {}
     modes: set[str] = set()
+    fault: SaccadeError | None = None
     for key in masks[::step]:
         try:
             array, mode = indices(tree.load(key))
-        except SaccadeError:
+        except SaccadeError as error:
+            fault = fault or error
             continue  # named with all others when masks become numbers
         modes.add(mode)
         numbers[key] = frozenset(np.flatnonzero(np.bincount(array.ravel())).tolist())
-    if not modes:
-        raise _unreadable(tree, masks[::step])
+    if fault is not None and not modes:
+        raise SaccadeError(
+            f"{shown(masks[::step])}: {fault.message}; no mask can be read",
+            name=fault.name,
+            files=list(masks[::step]),
+        ) from fault
     return numbers, "P" if "P" in modes else min(modes)
-
-
-def _unreadable(tree: Tree, masks: Sequence[str]) -> SaccadeError:
-    """Not one mask can be read: which ones, and what is wrong with the first."""
-    try:
-        indices(tree.load(masks[0]))
-    except SaccadeError as error:
-        return SaccadeError(
-            f"{shown(list(masks))}: {error.message}; no mask can be read",
-            name=error.name,
-            files=list(masks),
-        )
-    raise AssertionError(f"{masks[0]} has become readable")
 
 
 def _meaning(coding: Coding, origin: str) -> str:
